@@ -1,0 +1,58 @@
+"""Ports through which networks reach the operators; ``modeling`` (by way of services) makes them real."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from operators.types import Detection, Prompt, Step
+
+
+class Segmenter(Protocol):
+    """One camera's endless segmentation session (SAM 2 memory across clips), bounded in memory.
+
+    Use: ``begin_clip`` with the clip's pictures, then ``step`` once for each of them. Between steps the newest
+    picture can be prompted. Object ids are the session's own and never leave the tracker.
+    """
+
+    def begin_clip(self, pictures: Sequence[np.ndarray]) -> None:
+        """Encode the pictures, RGB uint8 [H, W, 3] each, in one batched call."""
+        ...
+
+    def step(self) -> dict[int, Step]:
+        """Advance to the clip's next picture and track every object of the session onto it."""
+        ...
+
+    def candidates(self, points: np.ndarray) -> list[Detection]:
+        """Decode single clicks, float32 [n, 2] normalised, on the newest picture, without memory."""
+        ...
+
+    def decode(self, prompt: Prompt) -> Detection:
+        """Decode one prompt on the newest picture without memory and without adding an object."""
+        ...
+
+    def add_object(self, prompt: Prompt) -> tuple[int, Step]:
+        """Start following what the prompt marks on the newest picture."""
+        ...
+
+    def correct(self, object_id: int, prompt: Prompt) -> Step:
+        """Correct an object on the newest picture; the correction becomes a conditioning memory."""
+        ...
+
+    def remove_object(self, object_id: int) -> None:
+        """Forget the object and free its memory."""
+        ...
+
+    def embedding(self, object_id: int) -> np.ndarray | None:
+        """The object's newest appearance vector, float32 [d] (SAM 2 object pointer), if there is one."""
+        ...
+
+    def export_state(self) -> bytes:
+        """The exact session state as safetensors bytes."""
+        ...
+
+    def import_state(self, state: bytes) -> None:
+        """Continue from ``export_state``; raises ValueError when model or input size differ."""
+        ...
