@@ -1,0 +1,44 @@
+"""A camera's wanted state: what a person subscribed. Written by the gateway and CLI, read by ingest."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field
+
+from contracts.base import CameraId, Message
+
+
+class CameraSettings(Message):
+    """One camera on ``streamrefer.cameras.v1`` (compacted; a null value removes the camera)."""
+
+    camera_id: CameraId
+    source: str = Field(min_length=1, max_length=2048, description="RTSP, HTTP(S), HLS address or file path")
+    wanted: Literal["running", "paused"] = "running"
+    loop: bool = Field(False, description="files only: start again at the end, for ever")
+    realtime: bool = Field(True, description="files only: pace packets by their timestamps")
+    sample_fps: float = Field(4.0, gt=0, le=30, description="frames a second given to the models")
+    created_at: float = Field(description="UTC seconds")
+
+    @property
+    def masked_source(self) -> str:
+        """The source without its password, fit for logs, pages and errors."""
+        return mask_credentials(self.source)
+
+
+def mask_credentials(source: str) -> str:
+    """Hide the user's password and query values of an address; file paths are returned as they are."""
+    if "://" not in source:
+        return source
+    parts = urlsplit(source)
+    host = parts.hostname or ""
+    if ":" in host:
+        host = f"[{host}]"
+    try:
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        port = ""
+    user = f"{parts.username}:***@" if parts.username else ""
+    query = "***" if parts.query else ""
+    return urlunsplit((parts.scheme, f"{user}{host}{port}", parts.path, query, ""))
