@@ -1,0 +1,58 @@
+"""What the processor hands to the network: packed patches and, per mask, its grid and position code."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PackedImages:
+    """Images of any sizes as one list of patches.
+
+    `patches` float [N, 3*P*P], normalised, image after image; `grids` int64 [n,2], rows and columns of each
+    image in patches; `stride` is the edge d of the d x d blocks in which patches are listed (1: raster order).
+    """
+
+    patches: Tensor
+    grids: Tensor
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        wanted = int(self.grids.prod(-1).sum())
+        if self.patches.shape[0] != wanted:
+            raise ValueError(f"{self.patches.shape[0]} patches do not fill grids of {wanted} cells")
+
+    @property
+    def counts(self) -> list[int]:
+        """Patches of each image."""
+        return [int(rows * columns) for rows, columns in self.grids.tolist()]
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> "PackedImages":
+        """The same images on another device, patches cast to `dtype`."""
+        return PackedImages(self.patches.to(device, dtype), self.grids, self.stride)
+
+
+@dataclass(frozen=True)
+class MaskCells:
+    """One mask over its crop.
+
+    `grid` [gh,gw], uint8 or float32: a cell with a value above 0 belongs to the object.
+    `position_xy` float32 [fh,fw,2]: position code input of each cell of the crop's own feature grid.
+    """
+
+    grid: Tensor
+    position_xy: Tensor
+
+
+@dataclass(frozen=True)
+class LiteViews:
+    """The three views of M masks. Whole-frame and local views that repeat are packed once;
+    `global_of_mask` and `local_of_mask` (M entries) tell which packed image each mask looks at."""
+
+    crops: PackedImages
+    masks: list[MaskCells]
+    locals_: PackedImages
+    globals_: PackedImages
+    local_of_mask: list[int]
+    global_of_mask: list[int]
