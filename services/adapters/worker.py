@@ -1,0 +1,327 @@
+"""The consume-transform-produce loop: each record's effects happen exactly once, whatever fails.
+
+One transaction carries the outputs and the consumed offsets, with a line of text (the offset's metadata) from
+which the handler restores its state wherever the partition goes next. On any exception the loop aborts, closes
+consumer and producer, builds both anew under the same transactional id, and the handler restores its states from
+what was last committed. Members that lost their partition are fenced by the group's generation.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.structs import OffsetAndMetadata
+
+from services.adapters.kafka import KafkaConnection, as_headers, committed_consumer, transactional_producer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A consumed record."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: str | None
+    value: bytes | None
+    headers: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A record to be written."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One transaction: outputs, and for each partition the next offset to consume with its metadata."""
+
+    outputs: tuple[Output, ...]
+    offsets: Mapping[int, tuple[int, str]]
+
+
+class Handler(Protocol):
+    """The work itself. All methods are called from the loop's one thread, none at the same time as another.
+
+    Iterables may be generators: each Commit is committed before the next one is asked for, and the generator goes
+    on only when its commit is done.
+    """
+
+    def assigned(self, partition: int, offset: int | None, metadata: str) -> None:
+        """The partition is ours from the committed offset on (None: nothing committed yet)."""
+        ...
+
+    def revoked(self, partition: int) -> None:
+        """The partition is no longer ours: forget its state, commit nothing."""
+        ...
+
+    def handle(self, record: Record) -> Iterable[Commit]:
+        """Take one record; whatever is complete now leaves as commits."""
+        ...
+
+    def tick(self) -> Iterable[Commit]:
+        """Called between polls: work finished elsewhere, or overdue."""
+        ...
+
+    def full(self) -> bool:
+        """True while no more records can be taken: the loop pauses the partitions."""
+        ...
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """``transactional_id`` is one per replica name; times are bounds, not pauses."""
+
+    topic: str
+    group_id: str
+    transactional_id: str
+    poll_s: float = 0.2
+    session_timeout_s: float = 10.0
+    transaction_timeout_s: float = 15.0
+    max_poll_records: int = 8
+    backoff_max_s: float = 10.0
+    max_poll_interval_s: float = 300.0
+
+
+class _Changes(ConsumerRebalanceListener):
+    """Remembers rebalances for the loop's thread; the callbacks run on the client's own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pending: list[tuple[str, int]] = []
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self._add("revoked", revoked)
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._add("assigned", assigned)
+
+    def drain(self) -> list[tuple[str, int]]:
+        with self._lock:
+            pending, self._pending = self._pending, []
+        return pending
+
+    def _add(self, what: str, partitions: Iterable[TopicPartition]) -> None:
+        with self._lock:
+            self._pending += [(what, partition.partition) for partition in partitions]
+
+
+class TransactionalWorker:
+    """Runs a handler over a topic as a member of a group until stopped. ``run`` blocks; ``stop`` ends it."""
+
+    def __init__(self, where: str | KafkaConnection, settings: WorkerSettings, handler: Handler) -> None:
+        self._where = where
+        self._settings = settings
+        self._handler = handler
+        self._stopping = threading.Event()
+        self._consumer: KafkaConsumer | None = None
+        self._producer: KafkaProducer | None = None
+        self._changes = _Changes()
+        self._owned: set[int] = set()
+        self._paused = False
+        self.failures = 0
+        self.last_poll_at = time.monotonic()
+
+    def run(self) -> None:
+        """Work until ``stop``; failures are logged, waited out with growing pauses, and recovered from."""
+        wait_s = 0.2
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                self._open()
+                while not self._stopping.is_set():
+                    self._round()
+            except Exception:
+                self.failures += 1
+                log.exception(
+                    "%s: round failed; rebuilding from the last commit", self._settings.transactional_id
+                )
+                wait_s = (
+                    0.2 if time.monotonic() - began > 30 else min(wait_s * 2, self._settings.backoff_max_s)
+                )
+                self._close()
+                self._stopping.wait(wait_s)
+        self._close()
+
+    def stop(self) -> None:
+        """Ask the loop to end after the record in hand; returns at once."""
+        self._stopping.set()
+
+    @property
+    def owned(self) -> frozenset[int]:
+        """The partitions this member holds, as of the last poll."""
+        return frozenset(self._owned)
+
+    def _open(self) -> None:
+        settings = self._settings
+        self._changes = _Changes()
+        self._producer = transactional_producer(
+            self._where, settings.transactional_id, settings.transaction_timeout_s
+        )
+        self._producer.init_transactions()
+        self._consumer = committed_consumer(
+            self._where,
+            settings.group_id,
+            session_timeout_s=settings.session_timeout_s,
+            max_poll_records=settings.max_poll_records,
+            max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
+        )
+        self._consumer.subscribe([settings.topic], listener=self._changes)
+
+    def _round(self) -> None:
+        assert self._consumer is not None
+        self._pause_or_resume()
+        polled = self._consumer.poll(timeout_ms=int(self._settings.poll_s * 1000))
+        self.last_poll_at = time.monotonic()
+        fresh = self._follow_changes()
+        for where, records in polled.items():
+            # A partition just restored was moved back to its committed offset: these come again.
+            if where.partition not in fresh and where.partition in self._owned:
+                for record in records:
+                    self._transact_all(self._handler.handle(_record(record)))
+                    if self._stopping.is_set():
+                        return
+        self._transact_all(self._handler.tick())
+
+    def _pause_or_resume(self) -> None:
+        assert self._consumer is not None
+        wanted = self._handler.full()
+        if wanted:
+            self._consumer.pause(*self._consumer.assignment())
+        elif self._paused:
+            self._consumer.resume(*self._consumer.paused())
+        self._paused = wanted
+
+    def _follow_changes(self) -> set[int]:
+        """Tell the handler what came and went; returns the partitions restored now."""
+        fresh: set[int] = set()
+        for what, partition in self._changes.drain():
+            if partition in self._owned:
+                self._owned.discard(partition)
+                self._handler.revoked(partition)
+                fresh.discard(partition)
+            if what == "assigned":
+                self._restore(partition)
+                fresh.add(partition)
+        return fresh
+
+    def _restore(self, partition: int) -> None:
+        assert self._consumer is not None
+        where = TopicPartition(self._settings.topic, partition)
+        committed = self._consumer.committed(where, metadata=True, timeout_ms=30_000)
+        known = committed is not None and committed.offset >= 0
+        if known:
+            self._consumer.seek(where, committed.offset)
+        else:
+            self._consumer.seek_to_beginning(where)
+        log.info(
+            "%s: partition %d assigned, committed offset %s",
+            self._settings.transactional_id,
+            partition,
+            committed.offset if known else "none",
+        )
+        self._handler.assigned(
+            partition, committed.offset if known else None, (committed.metadata or "") if known else ""
+        )
+        self._owned.add(partition)
+
+    def _transact_all(self, commits: Iterable[Commit]) -> None:
+        for commit in commits:
+            self._transact(commit)
+
+    def _transact(self, commit: Commit) -> None:
+        """1 begin; 2 outputs; 3 offsets with the group's generation; 4 commit. Abort on any failure."""
+        assert self._producer is not None and self._consumer is not None
+        producer, limit_s = self._producer, self._settings.transaction_timeout_s
+        offsets = {
+            TopicPartition(self._settings.topic, partition): OffsetAndMetadata(offset, metadata, -1)
+            for partition, (offset, metadata) in commit.offsets.items()
+        }
+        producer.begin_transaction()
+        try:
+            sent = [
+                producer.send(out.topic, out.value, key=out.key.encode(), headers=as_headers(out.headers))
+                for out in commit.outputs
+            ]
+            if offsets:
+                metadata = self._consumer.group_metadata()
+                within(limit_s, lambda: producer.send_offsets_to_transaction(offsets, metadata))
+            within(limit_s, producer.commit_transaction)
+            for delivered in sent:
+                delivered.get(timeout=limit_s)
+        except Exception:
+            self._abort()
+            raise
+
+    def _abort(self) -> None:
+        try:
+            within(5.0, self._producer.abort_transaction)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the abort must not hide the first cause
+            # The next holder of the transactional id, or the broker's own timeout, ends the transaction.
+            log.warning("%s: abort did not succeed: %s", self._settings.transactional_id, error)
+
+    def _close(self) -> None:
+        for partition in sorted(self._owned):
+            self._handler.revoked(partition)
+        self._owned.clear()
+        self._paused = False
+        producer, consumer = self._producer, self._consumer
+        self._producer = self._consumer = None
+        for name, close in (
+            ("producer", lambda: producer and producer.close(timeout=2)),
+            ("consumer", lambda: consumer and consumer.close(autocommit=False, timeout_ms=3000)),
+        ):
+            try:
+                within(8.0, close)
+            except Exception as error:  # noqa: BLE001 - a broken client must not stop the rebuild
+                log.warning("%s: closing the %s: %s", self._settings.transactional_id, name, error)
+
+
+def within(limit_s: float, call: Callable[[], Any]) -> Any:
+    """Call with a bound on the wait: the client's own transaction calls wait for ever when the broker is gone.
+
+    Raises TimeoutError; the abandoned call goes on in a daemon thread until its client is closed.
+    """
+    outcome: dict[str, Any] = {}
+
+    def work() -> None:
+        try:
+            outcome["result"] = call()
+        except BaseException as error:  # noqa: BLE001 - carried to the waiting thread
+            outcome["error"] = error
+
+    thread = threading.Thread(target=work, daemon=True, name="bounded-call")
+    thread.start()
+    thread.join(limit_s)
+    if "error" in outcome:
+        raise outcome["error"]
+    if "result" not in outcome:
+        raise TimeoutError(f"no answer from Kafka within {limit_s:g} s")
+    return outcome["result"]
+
+
+def _record(record: Any) -> Record:
+    return Record(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp,
+        key=None if record.key is None else bytes(record.key).decode(errors="replace"),
+        value=None if record.value is None else bytes(record.value),
+        headers={name: bytes(value or b"") for name, value in record.headers or ()},
+    )
