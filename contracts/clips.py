@@ -39,7 +39,9 @@ class ClipRecord(Message):
     height_px: int
     closed_by: Literal["full", "duration", "scene_cut", "end"]
     source: SourceRange
-    evidence_ref: str = Field(description="safetensors: pictures as JPEG, masks packed, see pipelines.evidence")
+    evidence_ref: str = Field(
+        description="safetensors: pictures as JPEG, masks packed, see pipelines.evidence"
+    )
     video_ref: str | None = Field(None, description="Matroska file with the clip's encoded video")
     checkpoint_ref: str | None = None
     track_ids: list[str]

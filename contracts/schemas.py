@@ -12,7 +12,9 @@ from contracts.topics import TOPICS
 def write_schemas(folder: Path) -> list[Path]:
     """One ``<topic>.schema.json`` for each topic; returns the paths written."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [_write(folder / f"{topic.name}.schema.json", topic.message.model_json_schema()) for topic in TOPICS]
+    return [
+        _write(folder / f"{topic.name}.schema.json", topic.message.model_json_schema()) for topic in TOPICS
+    ]
 
 
 def _write(path: Path, schema: dict) -> Path:

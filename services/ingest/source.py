@@ -1,0 +1,145 @@
+"""A camera's source, opened with PyAV: RTSP over TCP, HTTP(S), HLS or a file; its errors in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import av
+
+from contracts.cameras import mask_credentials
+from pipelines.ingest import TimedPacket
+
+OPEN_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 10.0
+SCHEMES = ("rtsp", "rtsps", "http", "https", "file")
+
+
+class SourceError(Exception):
+    """The source cannot be read. ``permanent`` when trying again cannot help (no such file, not a video)."""
+
+    def __init__(self, cause: str, permanent: bool = False) -> None:
+        super().__init__(cause)
+        self.permanent = permanent
+
+
+def is_file(source: str) -> bool:
+    return "://" not in source or source.startswith("file://")
+
+
+class Source:
+    """One connection. Iterate ``packets`` once; always ``close``."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.container = _open(address)
+        if not self.container.streams.video:
+            self.container.close()
+            raise SourceError(f"{mask_credentials(address)} has no video stream", permanent=is_file(address))
+        self.stream: av.VideoStream = self.container.streams.video[0]
+        self._base: int | None = None
+        self._next = 0  # the time stamp given to the next packet that carries none
+
+    @property
+    def base(self) -> int:
+        """The stream's first time stamp, in its time base: media time 0."""
+        return self._base or 0
+
+    @property
+    def finite(self) -> bool:
+        """Whether the source has an end of its own (a file, a recording), unlike a live camera."""
+        return is_file(self.address) or bool(self.container.duration and self.container.duration > 0)
+
+    def missing_words(self) -> str | None:
+        """After the last packet: says so when the file promised clearly more video than it held."""
+        promised_s = (self.container.duration or 0) / av.time_base
+        held_s = float((self._next - self.base) * (self.stream.time_base or 0))
+        if self.finite and promised_s - held_s > max(1.0, 0.1 * promised_s):
+            return f"end of file; it is truncated: {held_s:.1f} of {promised_s:.1f} s could be read"
+        return None
+
+    def packets(self) -> Iterator[TimedPacket[av.Packet]]:
+        """Video packets in decoding order with media times; raises SourceError when reading fails."""
+        unit = self.stream.time_base or Fraction(1, 90_000)
+        frame_s = float(1 / self.stream.average_rate) if self.stream.average_rate else 0.04
+        try:
+            for packet in self.container.demux(self.stream):
+                timed = self._timed(packet, unit, frame_s)
+                if timed is not None:
+                    yield timed
+        except av.error.FFmpegError as error:
+            raise SourceError(in_words(error, self.address)) from error
+
+    def _timed(self, packet: av.Packet, unit: Fraction, frame_s: float) -> TimedPacket[av.Packet] | None:
+        if packet.size == 0:  # PyAV's end-of-stream packet
+            return None
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is None:
+            stamp = packet.pts = packet.dts = self._next
+        if self._base is None:
+            self._base = stamp
+        self._next = stamp + max(1, round(frame_s / unit))
+        pts = packet.pts if packet.pts is not None else stamp
+        duration_s = float(packet.duration * unit) if packet.duration else frame_s
+        return TimedPacket(
+            pts_s=float((pts - self._base) * unit),
+            dts_s=float((stamp - self._base) * unit),
+            duration_s=duration_s,
+            key=packet.is_keyframe,
+            size_bytes=packet.size,
+            payload=packet,
+        )
+
+    def close(self) -> None:
+        self.container.close()
+
+
+def _open(address: str) -> av.container.InputContainer:
+    scheme = urlsplit(address).scheme if "://" in address else "file"
+    if scheme not in SCHEMES:
+        raise SourceError(
+            f"scheme '{scheme}' is not supported; use one of {', '.join(SCHEMES)}", permanent=True
+        )
+    path = address.removeprefix("file://")
+    if is_file(address) and not Path(path).is_file():
+        raise SourceError(f"no such file: {path}", permanent=True)
+    options = (
+        {"rtsp_transport": "tcp", "timeout": str(int(READ_TIMEOUT_S * 1e6))}
+        if scheme.startswith("rtsp")
+        else {}
+    )
+    try:
+        return av.open(path, options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
+    except (av.error.FFmpegError, OSError) as error:
+        permanent = is_file(address) and not isinstance(error, PermissionError)
+        raise SourceError(in_words(error, address), permanent=permanent) from error
+
+
+def in_words(error: BaseException, address: str) -> str:
+    """One line for a person: what went wrong with which (masked) source, and what to check."""
+    where = mask_credentials(address)
+    host = urlsplit(address).hostname or where if "://" in address else where
+    if isinstance(error, av.error.InvalidDataError) and not is_file(address):
+        return f"{host} did not answer with a video stream; check address, path and network"
+    for kind, words in _WORDS:
+        if isinstance(error, kind):
+            return words.format(where=where, host=host)
+    return f"{where}: {error}".replace(address, where)[:400]
+
+
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (av.error.HTTPUnauthorizedError, "wrong user name or password for {where}"),
+    (av.error.HTTPForbiddenError, "access to {where} is forbidden for this user"),
+    (av.error.HTTPNotFoundError, "{where} does not exist on the server; check the path"),
+    (
+        av.error.ConnectionRefusedError,
+        "nothing answers at {host}: connection refused; check address and port",
+    ),
+    (av.error.TimeoutError, "{host} did not answer in time; check address and network"),
+    (av.error.ExitError, "{host} sent nothing in time; check address and network"),
+    (av.error.InvalidDataError, "{where} is not a readable video (damaged, truncated or another format)"),
+    (av.error.FileNotFoundError, "{where} does not exist"),
+    (PermissionError, "{where} may not be read by this user"),
+)
