@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -66,36 +66,54 @@ class ObjectStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CaptionRequest:
-    """One question about one region: pictures RGB uint8 [T, H, W, 3], masks bool [T, h, w] of the same view."""
+    """A question about the regions it marks with ``<region>``, one for each object, in order.
+
+    ``pictures`` are RGB uint8 [T, H, W, 3] at ``times_s`` (float32 [T], seconds from the clip's first frame).
+    ``masks`` are bool [M, h, w], each over the same view as picture ``mask_frames[m]`` and of the object
+    ``objects[m]``; grouped by object and rising in time.
+    """
 
     request_id: str
     pictures: np.ndarray
+    times_s: np.ndarray
     masks: np.ndarray
+    mask_frames: tuple[int, ...]
+    objects: tuple[int, ...]
     question: str
     max_new_tokens: int = 48
-    context: Mapping[str, str] = field(default_factory=dict)
+    deadline_s: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class CaptionChunk:
-    """A piece of an answer. ``text`` is the answer so far; the last chunk has ``final`` set and the counts."""
+class CaptionAnswer:
+    """The whole answer with its price. ``pieces`` and ``probabilities`` run in step with the tokens."""
 
     text: str
-    final: bool = False
-    confidence: float | None = None
+    pieces: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    finish: str  # "stop", "length" or "cancelled"
     prompt_tokens: int = 0
     object_tokens: int = 0
-    output_tokens: int = 0
     model: str = ""
+    stage_s: Mapping[str, float] = field(default_factory=dict)
 
 
 class CaptionerUnavailable(RuntimeError):
     """The captioner did not answer in time; the same request may succeed later."""
 
 
+class CaptionRefused(ValueError):
+    """The captioner will never answer this request; the text says why."""
+
+
 class Captioner(Protocol):
     """Answers questions about regions, streaming text as it is decoded."""
 
-    def describe(self, request: CaptionRequest) -> Iterator[CaptionChunk]:
-        """Raises CaptionerUnavailable; ValueError when the request itself is refused."""
+    def describe(
+        self, request: CaptionRequest, on_token: Callable[[str, float], bool] | None = None
+    ) -> CaptionAnswer:
+        """``on_token`` gets each piece of text with its probability and returns False to cancel the rest.
+
+        Raises CaptionerUnavailable and CaptionRefused.
+        """
         ...
