@@ -7,9 +7,7 @@ the same. Times are seconds from the clip's first frame, with one decimal.
 
 from typing import Literal
 
-QuestionKind = Literal[
-    "detail", "brief", "class", "colour", "direction", "event", "partner"
-]
+QuestionKind = Literal["detail", "brief", "class", "colour", "direction", "event", "partner"]
 
 PROMPT_VERSION = "1"
 """Rises with any change of the wording below: answers are comparable only under one version."""
