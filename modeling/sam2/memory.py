@@ -1,0 +1,99 @@
+"""The bounded memory of one followed object, and how it is laid out for the memory attention.
+
+SAM 2 looks back at every conditioning frame, at the six frames before the current one and at fifteen object
+pointers. Everything else can never be read again and is dropped at once, so a stream without end costs the
+memory of its first seconds. While no more than :data:`MAX_ANCHORS` frames are conditioning, the outcome is the
+same bits as with unlimited memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+
+MAX_ANCHORS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is remembered of one step: ``features`` bfloat16 [1, c, f, f] and ``pointer`` [1, d]."""
+
+    features: torch.Tensor
+    pointer: torch.Tensor
+
+
+@dataclass(slots=True)
+class ObjectMemory:
+    """Memory of one object, keyed by step (int, counts the pictures this session has processed).
+
+    ``anchors`` are prompted steps (conditioning frames), kept for good: the first one and the newest ones.
+    ``features`` and ``pointers`` are the recent unprompted steps.
+    """
+
+    recent_features: int
+    recent_pointers: int
+    max_anchors: int = MAX_ANCHORS
+    anchors: dict[int, Entry] = field(default_factory=dict)
+    features: dict[int, torch.Tensor] = field(default_factory=dict)
+    pointers: dict[int, torch.Tensor] = field(default_factory=dict)
+
+    def anchor(self, step: int, entry: Entry) -> None:
+        """Keep a prompted step for good; beyond the limit the second oldest anchor becomes an ordinary step."""
+        self.features.pop(step, None)
+        self.pointers.pop(step, None)
+        self.anchors[step] = entry
+        while len(self.anchors) > self.max_anchors:
+            # The first prompt is the only memory that no tracking error can have touched: it stays.
+            evicted = list(self.anchors)[1]
+            self.record(evicted, self.anchors.pop(evicted))
+
+    def record(self, step: int, entry: Entry) -> None:
+        """Remember an unprompted step until :meth:`ahead_of` drops it."""
+        self.features[step] = entry.features
+        self.pointers[step] = entry.pointer
+
+    def ahead_of(self, step: int) -> ObjectMemory:
+        """The same memory without what neither ``step`` nor any later one can read."""
+        features = {t: x for t, x in self.features.items() if t >= step - self.recent_features}
+        pointers = {t: x for t, x in self.pointers.items() if t >= step - self.recent_pointers}
+        return replace(self, anchors=dict(self.anchors), features=features, pointers=pointers)
+
+    def seen_features(self, step: int) -> Iterator[tuple[int, torch.Tensor]]:
+        """Pairs (temporal position, features): anchors at 0, then the recent steps, the last one the highest."""
+        for entry in self.anchors.values():
+            yield 0, entry.features
+        for position in range(1, self.recent_features + 1):
+            features = self.features.get(step - self.recent_features - 1 + position)
+            if features is not None:
+                yield position, features
+
+    def seen_pointers(self, step: int) -> Iterator[tuple[int, torch.Tensor]]:
+        """Pairs (distance in steps, pointer): those of the anchors, then the recent ones, newest first."""
+        for anchored, entry in self.anchors.items():
+            yield step - anchored, entry.pointer
+        for distance in range(1, self.recent_pointers + 1):
+            pointer = self.pointers.get(step - distance)
+            if pointer is not None:
+                yield distance, pointer
+
+    def tensors(self) -> Iterator[tuple[str, int, torch.Tensor]]:
+        """Every tensor held, as (kind, step, tensor)."""
+        for step, entry in self.anchors.items():
+            yield "anchor_features", step, entry.features
+            yield "anchor_pointer", step, entry.pointer
+        for step, features in self.features.items():
+            yield "features", step, features
+        for step, pointer in self.pointers.items():
+            yield "pointer", step, pointer
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all tensors held: bounded by the limits, whatever the length of the stream."""
+        return sum(tensor.numel() * tensor.element_size() for _, _, tensor in self.tensors())
+
+    @property
+    def layout(self) -> tuple[int, int]:
+        """Objects of equal layout (numbers of feature maps and of pointers) can be stepped in one batch."""
+        return len(self.anchors) + len(self.features), len(self.anchors) + len(self.pointers)

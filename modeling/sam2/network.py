@@ -1,0 +1,239 @@
+"""One SAM 2 step assembled from the network's own parts, for a batch of objects on one picture.
+
+The package's predictor wants the whole video, keeps all of it and steps objects one by one. Here the same
+methods are called in the same order, with the memory handed in; the outcome is the same bits for one object
+(``tests/modeling/test_sam2_session.py`` compares). Notation: S input size, f = S / 16, d hidden size, c memory
+channels, B objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sam2.modeling.sam2_utils import get_1d_sine_pe
+from sam2.sam2_video_predictor import SAM2VideoPredictor
+
+from modeling.sam2.encode import Maps, encode, prepare
+from modeling.sam2.memory import Entry, ObjectMemory
+
+# Bound given to the logits of an earlier mask when they are shown to the decoder again, as the predictor does.
+PREVIOUS_LOGIT_LIMIT = 32.0
+CLICK_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A step's result for B objects."""
+
+    logits: torch.Tensor  # float32 [B, 1, S/4, S/4]; -1024 everywhere when absent
+    quality: torch.Tensor  # [B], IoU estimate of the mask, 0..1
+    pointer: torch.Tensor  # [B, d]
+    presence: torch.Tensor  # [B, 1], logit; <= 0 means not in view
+    features: torch.Tensor | None = None  # bfloat16 [B, c, f, f], the memory of this step
+
+    def entry(self, row: int) -> Entry:
+        """What one object remembers of this step."""
+        if self.features is None:
+            raise ValueError("Outcome.entry: this outcome was decoded without encoding a memory")
+        return Entry(self.features[row : row + 1].clone(), self.pointer[row : row + 1].float().clone())
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Clicks and box corners in model pixels: ``coords`` [B, p, 2], ``labels`` int32 [B, p]."""
+
+    coords: torch.Tensor
+    labels: torch.Tensor
+
+    def as_inputs(self) -> dict[str, torch.Tensor]:
+        return {"point_coords": self.coords, "point_labels": self.labels}
+
+
+class Network:
+    """A SAM 2 model with the operations a session needs; holds no state of any stream, so sessions share it."""
+
+    def __init__(
+        self, model: SAM2VideoPredictor, encode_batch: int = 8, object_batch: int = 16, bfloat16: bool = False
+    ) -> None:
+        """At most ``encode_batch`` pictures and ``object_batch`` objects are computed at once.
+
+        With an ``object_batch`` of 1 outcomes are the official predictor's bits; larger batches round otherwise.
+        ``bfloat16`` computes in mixed precision, for GPUs.
+        """
+        self.model = model
+        self.encode_batch = encode_batch
+        self.object_batch = object_batch
+        self.bfloat16 = bfloat16
+        self.image_size: int = model.image_size
+        self.recent_features: int = model.num_maskmem - 1
+        self.recent_pointers: int = model.max_obj_ptrs_in_encoder - 1
+        self._memory_position: torch.Tensor | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    def new_memory(self) -> ObjectMemory:
+        return ObjectMemory(self.recent_features, self.recent_pointers)
+
+    def encode(self, pictures: Sequence[np.ndarray]) -> list[Maps]:
+        """Feature maps of RGB uint8 [H, W, 3] pictures of any sizes."""
+        with self._precision():
+            return encode(self.model, prepare(pictures, self.image_size), self.encode_batch)
+
+    def track(self, maps: Maps, memories: Sequence[ObjectMemory], step: int) -> Outcome:
+        """Find objects of equal memory layout on the picture of ``step``."""
+        with self._precision():
+            seen = self._look_back(maps, memories, step)
+            multimask = self.model._use_multimask(False, None)
+            found, high_res = self._heads(seen, maps, None, None, multimask)
+            return self._remember(maps, found, high_res, from_points=False)
+
+    def prompt(
+        self,
+        maps: Maps,
+        given: Points | torch.Tensor,
+        memory: ObjectMemory | None = None,
+        step: int = 0,
+        previous: torch.Tensor | None = None,
+    ) -> Outcome:
+        """Decode a prompt for one object; with ``memory`` it corrects, without it begins.
+
+        ``given`` is points or a mask float [1, 1, S, S] of 0 and 1, ``previous`` the logits [1, 1, S/4, S/4] of an
+        earlier answer on the same picture, which new points refine.
+        """
+        with self._precision():
+            if isinstance(given, torch.Tensor):
+                found = _outcome(self.model._use_mask_as_output(maps.coarse, maps.sharp(1), given))
+            else:
+                seen = (
+                    maps.coarse + self._no_memory if memory is None else self._look_back(maps, [memory], step)
+                )
+                multimask = self.model._use_multimask(memory is None, given.as_inputs())
+                if previous is not None:
+                    previous = previous.clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
+                found, _ = self._heads(seen, maps, given, previous, multimask)
+            size = (self.image_size, self.image_size)
+            high_res = F.interpolate(found.logits, size=size, mode="bilinear", align_corners=False)
+            return self._remember(maps, found, high_res, from_points=True)
+
+    def clicks(self, maps: Maps, coords: torch.Tensor) -> Outcome:
+        """Decode single clicks [n, 2] (model pixels) without memory; the best of three masks each.
+
+        Logits are given even where ``presence`` says that nothing is there.
+        """
+        with self._precision():
+            parts = [self._click(maps, part) for part in coords.split(CLICK_BATCH)]
+        return Outcome(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def _click(self, maps: Maps, coords: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        model = self.model
+        labels = torch.ones(len(coords), 1, dtype=torch.int32, device=coords.device)
+        sparse, dense = model.sam_prompt_encoder(points=(coords[:, None], labels), boxes=None, masks=None)
+        masks, quality, tokens, presence = model.sam_mask_decoder(
+            image_embeddings=maps.coarse + self._no_memory,
+            image_pe=model.sam_prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=True,
+            repeat_image=True,
+            high_res_features=maps.sharp(1),
+        )
+        best = quality.argmax(dim=1)
+        rows = torch.arange(len(coords), device=coords.device)
+        return masks[rows, best][:, None].float(), quality[rows, best], tokens[rows, 0], presence
+
+    @property
+    def _no_memory(self) -> torch.Tensor:
+        return self.model.no_mem_embed.reshape(1, -1, 1, 1)
+
+    def _look_back(self, maps: Maps, memories: Sequence[ObjectMemory], step: int) -> torch.Tensor:
+        """The coarse map conditioned on each object's memory: [B, d, f, f]."""
+        tokens, positions, pointer_tokens = zip(
+            *(self._lay_out(memory, step) for memory in memories), strict=True
+        )
+        count = len(memories)
+        current = maps.coarse.expand(count, -1, -1, -1).flatten(2).permute(2, 0, 1)
+        current_position = maps.position.expand(count, -1, -1, -1).flatten(2).permute(2, 0, 1)
+        seen = self.model.memory_attention(
+            curr=[current],
+            curr_pos=[current_position],
+            memory=torch.cat(tokens, dim=1),
+            memory_pos=torch.cat(positions, dim=1),
+            num_obj_ptr_tokens=pointer_tokens[0],
+        )
+        return seen.permute(1, 2, 0).view(count, *maps.coarse.shape[1:])
+
+    def _lay_out(self, memory: ObjectMemory, step: int) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """Memory tokens [L, 1, c], their position codes [L, 1, c], and how many of them are pointer tokens."""
+        model = self.model
+        tokens, positions = [], []
+        for position, features in memory.seen_features(step):
+            tokens.append(features.flatten(2).permute(2, 0, 1))
+            plane = self._memory_plane(features).flatten(2).permute(2, 0, 1)
+            positions.append(plane + model.maskmem_tpos_enc[model.num_maskmem - position - 1])
+        distances, pointers = zip(*memory.seen_pointers(step), strict=True)
+        # A pointer of d numbers is wider than a memory token of c: it becomes d / c tokens at one position.
+        parts = model.hidden_dim // model.mem_dim
+        tokens.append(torch.cat(pointers).reshape(-1, 1, model.mem_dim))
+        codes = self._distance_codes(distances)
+        positions.append(codes.repeat_interleave(parts, dim=0))
+        return torch.cat(tokens), torch.cat(positions), parts * len(pointers)
+
+    def _distance_codes(self, distances: Sequence[int]) -> torch.Tensor:
+        model = self.model
+        far = torch.tensor(distances, device=self.device) / self.recent_pointers
+        width = model.hidden_dim if model.proj_tpos_enc_in_obj_ptrs else model.mem_dim
+        return model.obj_ptr_tpos_proj(get_1d_sine_pe(far, dim=width)).unsqueeze(1)
+
+    def _memory_plane(self, features: torch.Tensor) -> torch.Tensor:
+        if self._memory_position is None:
+            plane = self.model.memory_encoder.position_encoding(features)
+            self._memory_position = plane[:1].to(torch.float32).clone()
+        return self._memory_position
+
+    def _heads(
+        self,
+        seen: torch.Tensor,
+        maps: Maps,
+        points: Points | None,
+        previous: torch.Tensor | None,
+        multimask: bool,
+    ) -> tuple[Outcome, torch.Tensor]:
+        """Decode masks from a conditioned map; also the chosen masks at input size [B, 1, S, S]."""
+        answer = self.model._forward_sam_heads(
+            backbone_features=seen,
+            point_inputs=points.as_inputs() if points is not None else None,
+            mask_inputs=previous,
+            high_res_features=maps.sharp(len(seen)),
+            multimask_output=multimask,
+        )
+        return _outcome(answer), answer[4]
+
+    def _remember(self, maps: Maps, found: Outcome, high_res: torch.Tensor, from_points: bool) -> Outcome:
+        """The same outcome with the memory of this step encoded; rounded to bfloat16 as the predictor does."""
+        count = len(found.pointer)
+        features, _ = self.model._encode_new_memory(
+            current_vision_feats=[maps.coarse.expand(count, -1, -1, -1).flatten(2).permute(2, 0, 1)],
+            feat_sizes=[tuple(maps.coarse.shape[-2:])],
+            pred_masks_high_res=high_res,
+            object_score_logits=found.presence,
+            is_mask_from_pts=from_points,
+        )
+        return Outcome(
+            found.logits, found.quality, found.pointer, found.presence, features.to(torch.bfloat16)
+        )
+
+    def _precision(self) -> AbstractContextManager[object]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.bfloat16 else nullcontext()
+
+
+def _outcome(answer: tuple[torch.Tensor, ...]) -> Outcome:
+    _, _, quality, logits, _, pointer, presence = answer
+    # Of several masks the decoder has taken the one with the best estimate.
+    return Outcome(logits.float(), quality.max(dim=1).values, pointer, presence)

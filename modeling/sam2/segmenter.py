@@ -1,0 +1,42 @@
+"""Load a tracker's folder (``config.json`` and ``weights.safetensors``) and open sessions on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from modeling.sam2.build import build_tracker
+from modeling.sam2.network import Network
+from modeling.sam2.session import Sam2Session
+from modeling.sam2.state import fingerprint
+
+
+def load_segmenter(
+    folder: Path,
+    device: str | torch.device = "cpu",
+    encode_batch: int = 8,
+    object_batch: int = 16,
+    bfloat16: bool = False,
+) -> Callable[[tuple[int, int]], Sam2Session]:
+    """A function that opens a session for a mask size (h, w); all its sessions share the network.
+
+    Batches bound the memory used at once, ``bfloat16`` is mixed precision for GPUs: see :class:`Network`.
+
+    Raises FileNotFoundError or ValueError, naming the file, when the folder holds no tracker.
+    """
+    folder = Path(folder)
+    config, weights = folder / "config.json", folder / "weights.safetensors"
+    for path in (config, weights):
+        if not path.is_file():
+            raise FileNotFoundError(f"tracker: {path} is not there; {folder} holds no tracker")
+    model = build_tracker(config, weights, device)
+    network = Network(model, encode_batch, object_batch, bfloat16)
+    return opener(network)
+
+
+def opener(network: Network) -> Callable[[tuple[int, int]], Sam2Session]:
+    """A function that opens sessions on a network that is already built."""
+    model_hash = fingerprint(network.model)
+    return lambda mask_size: Sam2Session(network, mask_size, model_hash)
