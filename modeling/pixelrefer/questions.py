@@ -2,12 +2,13 @@
 
 A question names one object by the placeholder ``<region>``. Frames on which the object is not seen are not given
 to the network, so the question also says when the clip ends: without it "has left" and "is still there" look
-the same. Times are seconds from the clip's first frame, with one decimal.
+the same. Times are seconds from the clip's first frame, with one decimal. The object comes before the question, so
+that its tokens can be read once for several questions.
 """
 
 from typing import Literal
 
-QuestionKind = Literal["detail", "brief", "class", "colour", "direction", "event", "partner"]
+QuestionKind = Literal["detail", "brief", "class", "colour", "direction", "event"]
 
 PROMPT_VERSION = "1"
 """Rises with any change of the wording below: answers are comparable only under one version."""
@@ -19,19 +20,18 @@ LONG_SIDE_PX = 320
 """Frames are shrunk so that their longer side is at most this."""
 
 WORDING: dict[QuestionKind, str] = {
-    "detail": "Describe <region> in detail.",
-    "brief": "Describe <region> briefly.",
-    "class": "What is <region>?",
-    "colour": "What colour is <region>?",
-    "direction": "Where is <region> going?",
-    "event": "What happens to <region>?",
-    "partner": "What is <region> next to?",
+    "detail": "Describe it in detail.",
+    "brief": "Describe it briefly.",
+    "class": "What is it?",
+    "colour": "What colour is it?",
+    "direction": "Where is it going?",
+    "event": "What happens to it?",
 }
 
 
 def question(kind: QuestionKind, end_s: float) -> str:
     """The instruction for one object of a clip that ends ``end_s`` seconds after its first frame."""
-    return f"{WORDING[kind]} End {clip_time(end_s)}."
+    return f"<region> until {clip_time(end_s)}: {WORDING[kind]}"
 
 
 def clip_time(seconds: float) -> float:
