@@ -1,4 +1,4 @@
-"""Ports through which pipelines reach the world; ``services.adapters`` makes them real, ``tests.fakes`` imitates them."""
+"""Ports of the pipelines to the world: ``services.adapters`` makes them real, ``tests.fakes`` imitates them."""
 
 from __future__ import annotations
 
@@ -62,6 +62,65 @@ class ObjectStore(Protocol):
         ...
 
     def list(self, prefix: str) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A consumed record."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: str | None
+    value: bytes | None
+    headers: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A record to be written."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One transaction: outputs, and for each partition the next offset to consume with its metadata."""
+
+    outputs: tuple[Output, ...]
+    offsets: Mapping[int, tuple[int, str]]
+
+
+class Handler(Protocol):
+    """The work of a transactional consumer. All methods are called from one thread, never two at once.
+
+    Iterables may be generators: each Commit is committed before the next one is asked for, and the generator goes
+    on only when its commit is done. An exception anywhere means: everything since the last commit is done again.
+    """
+
+    def assigned(self, partition: int, offset: int | None, metadata: str) -> None:
+        """The partition is ours from the committed offset on (None: nothing committed yet)."""
+        ...
+
+    def revoked(self, partition: int) -> None:
+        """The partition is no longer ours: forget its state, commit nothing."""
+        ...
+
+    def handle(self, record: Record) -> Iterable[Commit]:
+        """Take one record; whatever is complete now leaves as commits."""
+        ...
+
+    def tick(self) -> Iterable[Commit]:
+        """Called between polls: work finished elsewhere, or overdue."""
+        ...
+
+    def full(self) -> bool:
+        """True while no more records can be taken: the partitions are paused."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

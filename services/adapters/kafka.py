@@ -188,6 +188,7 @@ def transactional_producer(
         delivery_timeout_ms=int(transaction_timeout_s * 1000),
         request_timeout_ms=10_000,
         max_block_ms=int(transaction_timeout_s * 1000),
+        retry_backoff_ms=20,  # the next transaction is refused for a moment while the last one's markers are written
         max_request_size=MAX_REQUEST_BYTES,
         acks="all",
         allow_auto_create_topics=False,

@@ -11,76 +11,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata
 
+from pipelines.ports import Commit, Handler, Record
 from services.adapters.kafka import KafkaConnection, as_headers, committed_consumer, transactional_producer
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A consumed record."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: str | None
-    value: bytes | None
-    headers: Mapping[str, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """A record to be written."""
-
-    topic: str
-    key: str
-    value: bytes
-    headers: Mapping[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """One transaction: outputs, and for each partition the next offset to consume with its metadata."""
-
-    outputs: tuple[Output, ...]
-    offsets: Mapping[int, tuple[int, str]]
-
-
-class Handler(Protocol):
-    """The work itself. All methods are called from the loop's one thread, none at the same time as another.
-
-    Iterables may be generators: each Commit is committed before the next one is asked for, and the generator goes
-    on only when its commit is done.
-    """
-
-    def assigned(self, partition: int, offset: int | None, metadata: str) -> None:
-        """The partition is ours from the committed offset on (None: nothing committed yet)."""
-        ...
-
-    def revoked(self, partition: int) -> None:
-        """The partition is no longer ours: forget its state, commit nothing."""
-        ...
-
-    def handle(self, record: Record) -> Iterable[Commit]:
-        """Take one record; whatever is complete now leaves as commits."""
-        ...
-
-    def tick(self) -> Iterable[Commit]:
-        """Called between polls: work finished elsewhere, or overdue."""
-        ...
-
-    def full(self) -> bool:
-        """True while no more records can be taken: the loop pauses the partitions."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -271,7 +213,7 @@ class TransactionalWorker:
     def _abort(self) -> None:
         try:
             within(5.0, self._producer.abort_transaction)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the abort must not hide the first cause
+        except Exception as error:  # whatever it is, the abort must not hide the first cause
             # The next holder of the transactional id, or the broker's own timeout, ends the transaction.
             log.warning("%s: abort did not succeed: %s", self._settings.transactional_id, error)
 
@@ -288,7 +230,7 @@ class TransactionalWorker:
         ):
             try:
                 within(8.0, close)
-            except Exception as error:  # noqa: BLE001 - a broken client must not stop the rebuild
+            except Exception as error:  # a broken client must not stop the rebuild
                 log.warning("%s: closing the %s: %s", self._settings.transactional_id, name, error)
 
 
@@ -302,7 +244,7 @@ def within(limit_s: float, call: Callable[[], Any]) -> Any:
     def work() -> None:
         try:
             outcome["result"] = call()
-        except BaseException as error:  # noqa: BLE001 - carried to the waiting thread
+        except BaseException as error:  # carried to the waiting thread
             outcome["error"] = error
 
     thread = threading.Thread(target=work, daemon=True, name="bounded-call")

@@ -1,0 +1,60 @@
+"""Splice the encoded video of a span of time out of its segments, without re-encoding."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+
+import av
+
+KEEP_TIMES = {"avoid_negative_ts": "disabled"}
+
+
+def splice_segments(segments: Sequence[bytes], end_s: float) -> bytes:
+    """One Matroska file: everything from the first segment's key frame up to media time ``end_s``.
+
+    The segments follow each other and have the same codec. Packets are kept in order of decoding up to the last
+    one shown before ``end_s``, so that every picture before it can be decoded. Time stamps stay as they are.
+    Raises ValueError when there is no video in them or it cannot be written.
+    """
+    if not segments:
+        raise ValueError("splice: no segments")
+    target = io.BytesIO()
+    try:
+        with av.open(target, "w", format="matroska", options=KEEP_TIMES) as out:
+            written = _write(out, segments, end_s)
+    except (av.FFmpegError, OSError) as error:
+        raise ValueError(f"splice: {error}") from error
+    if not written:
+        raise ValueError("splice: no packet before the end")
+    return target.getvalue()
+
+
+def _write(out: av.container.OutputContainer, segments: Sequence[bytes], end_s: float) -> int:
+    stream, written, last_dts = None, 0, None
+    for data in segments:
+        with av.open(io.BytesIO(data), format="matroska") as source:
+            if not source.streams.video:
+                raise ValueError("splice: a segment holds no video")
+            template = source.streams.video[0]
+            stream = stream or out.add_stream_from_template(template)
+            for packet in _before(source.demux(template), end_s):
+                if packet.dts is not None and last_dts is not None and packet.dts <= last_dts:
+                    continue  # a muxer refuses time that runs backwards; segments may share a border packet
+                last_dts = packet.dts
+                packet.stream = stream
+                out.mux(packet)
+                written += 1
+    return written
+
+
+def _before(packets: Iterable[av.Packet], end_s: float) -> Iterator[av.Packet]:
+    """Packets up to the last one shown before ``end_s``; later ones in between are needed to decode it."""
+    held: list[av.Packet] = []
+    for packet in packets:
+        if packet.size == 0:
+            continue
+        held.append(packet)
+        if packet.pts is None or float(packet.pts * packet.time_base) < end_s:
+            yield from held
+            held = []
