@@ -129,40 +129,50 @@ class Sink:
 
 
 class Fragments:
-    """An fMP4 muxer fed with whole segments. Media time 0 is the camera time of the first segment's start."""
+    """An fMP4 muxer fed with whole segments. Media time 0 is camera time ``base_s``."""
 
     def __init__(self, first: Held) -> None:
-        self.base_s = first.header.start_s
         self._sink = Sink()
+        self._last_decode = -(1 << 62)
         self._output = av.open(self._sink, "w", format="mp4", options=MP4_OPTIONS)
         with av.open(io.BytesIO(first.video)) as container:
             video = container.streams.video[0]
             self.codec = codec_string(video)
             self._stream = self._output.add_stream_from_template(video)
+            times = [
+                packet.pts for packet in container.demux(video) if packet.size and packet.pts is not None
+            ]
+            late = max(d - p for d, p in zip(sorted(times), times, strict=True))
+            self._delay = round(late * video.time_base / CLOCK)
         self._stream.time_base = CLOCK
+        self.base_s = first.header.start_s - float(
+            self._delay * CLOCK
+        )  # decoding begins at 0, showing a little later
 
     def add(self, held: Held) -> bytes:
         """Bytes that became ready with this segment."""
-        shift_s = held.header.epoch_start_s - self.base_s
+        shift = round((held.header.epoch_start_s - self.base_s) / CLOCK)
         with av.open(io.BytesIO(held.video)) as container:
-            for packet in container.demux(video=0):
-                if packet.size:
-                    self._mux(packet, shift_s)
+            packets = [p for p in container.demux(video=0) if p.size and p.pts is not None]
+            times = [round(p.pts * p.time_base / CLOCK) + shift for p in packets]
+            for packet, pts, dts in zip(packets, times, self._decode_times(times), strict=True):
+                packet.stream, packet.time_base = self._stream, CLOCK
+                packet.pts, packet.dts, packet.duration = pts, dts, 0
+                self._output.mux(packet)
         return self._sink.drain()
+
+    def _decode_times(self, times: list[int]) -> list[int]:
+        """Matroska keeps no decoding times: presentation times in order, earlier by the stream's reordering delay."""
+        ordered = sorted(times)
+        decode: list[int] = []
+        for place, pts in zip(ordered, times, strict=True):
+            self._last_decode = max(min(place - self._delay, pts), self._last_decode + 1)
+            decode.append(self._last_decode)
+        return decode
 
     def close(self) -> bytes:
         self._output.close()
         return self._sink.drain()
-
-    def _mux(self, packet: av.Packet, shift_s: float) -> None:
-        scale = packet.time_base / CLOCK
-        shift = round(shift_s / CLOCK)
-        packet.stream = self._stream
-        packet.pts = round(packet.pts * scale) + shift
-        packet.dts = round((packet.dts if packet.dts is not None else packet.pts) * scale) + shift
-        packet.duration = round(packet.duration * scale) if packet.duration else 0
-        packet.time_base = CLOCK
-        self._output.mux(packet)
 
 
 def codec_string(stream: av.VideoStream) -> str:
