@@ -18,7 +18,9 @@ TrackState = Literal["tentative", "active", "hidden", "retired"]
 
 def _check(array: np.ndarray, dtype: type, ndim: int, name: str) -> None:
     if array.dtype != dtype or array.ndim != ndim:
-        raise ValueError(f"{name}: expected {np.dtype(dtype)} with {ndim} axes, got {array.dtype} {array.shape}")
+        raise ValueError(
+            f"{name}: expected {np.dtype(dtype)} with {ndim} axes, got {array.dtype} {array.shape}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
