@@ -76,7 +76,7 @@ def _floor(
 def _wall(rng: np.random.Generator, wall, camera: Camera, z_m: float, foot: int, width: int) -> np.ndarray:
     """Draw the wall 4:3 and squash it to the picture."""
     px_per_m = camera.scale(z_m)[1] * SUPERSAMPLE
-    drawn = int(round(camera.height_px * SUPERSAMPLE * VIEW_ASPECT))
+    drawn = round(camera.height_px * SUPERSAMPLE * VIEW_ASPECT)
     picture = np.clip(wall(rng, foot, drawn, px_per_m), 0, 255).astype(np.uint8)
     if drawn == width:
         return picture

@@ -148,7 +148,7 @@ def cobbles(rng: np.random.Generator, size: int) -> np.ndarray:
 
 def sand(rng: np.random.Generator, size: int) -> np.ndarray:
     """Wind ripples in sand."""
-    u, v = _axes(size)
+    _, v = _axes(size)
     count = int(rng.integers(9, 14))
     ripple = np.sin(2 * np.pi * count * v + 2.2 * fractal(rng, size, 2.0))
     grain = rng.standard_normal((size, size)).astype(np.float32)

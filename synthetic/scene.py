@@ -12,18 +12,21 @@ from PIL import Image
 from synthetic.backdrop import render_backdrop
 from synthetic.camera import Z_NEAR_M, sample_camera
 from synthetic.lighting import sample_light
-from synthetic.palette import sample_paint
-from synthetic.physics import Body
+from synthetic.palette import Paint, sample_paint
+from synthetic.physics import STEP_S, Body
 from synthetic.shapes import SHAPES
 from synthetic.sprites import (
     SHADOW_FOOT,
     SHADOW_HEIGHT,
     SHADOW_WIDTH,
+    BallSprite,
+    Sprite,
     make_sprite,
     owner_mask,
     shadow_cut,
 )
 
+SPLITS = ("train", "held_out")
 SHADOW_RGB = (14, 14, 20)
 NOISE_SHIFT = 32
 FOOT_SINK = 0.035  # the ground point lies this far above the sprite's lower edge, in heights
@@ -46,6 +49,16 @@ class Sight:
         return self.full_px > 0 and self.visible_px < HIDDEN_SHARE * self.full_px + 1
 
 
+def check_view(split: str, width: int, height: int, fps: float) -> None:
+    """Raise ``ValueError`` naming what is wrong with a request for pictures."""
+    if split not in SPLITS:
+        raise ValueError(f"split: expected one of {SPLITS}, got {split!r}")
+    if width < 48 or height < 48:
+        raise ValueError(f"size: expected at least 48x48 pixels, got {width}x{height}")
+    if not 0 < fps <= 1 / STEP_S:
+        raise ValueError(f"fps: expected more than 0 and at most {1 / STEP_S:.0f}, got {fps}")
+
+
 @lru_cache(maxsize=8)
 def _noise(height: int, width: int) -> np.ndarray:
     shape = (height + NOISE_SHIFT, width + NOISE_SHIFT, 3)
@@ -60,25 +73,29 @@ class Scene:
         self.light = sample_light(rng, split)
         self.backdrop = render_backdrop(rng, split, self.camera, self.light)
         self.width, self.height = width, height
-        self.sprites: dict[int, object] = {}
+        self.sprites: dict[int, Sprite | BallSprite] = {}
+        self._paints: dict[int, Paint] = {}
         self.peak = float(self.light.field(9, 9).max())
         self._noise = np.rint(_noise(height, width) * float(rng.uniform(1.0, 2.6))).astype(np.int16)
 
     def admit(self, rng: np.random.Generator, body: Body) -> None:
-        """Draw the sprite of a body."""
-        shape = SHAPES[body.class_name]
+        """Choose the shade of a body and draw its sprite."""
+        self._paints[body.number] = sample_paint(rng, body.colour)
+        self.turn(body, body.facing)
+
+    def turn(self, body: Body, facing: int) -> None:
+        """Draw the sprite of an admitted body anew, facing right (1) or left (-1)."""
+        body.facing = facing
         largest_px = body.height_m * self.camera.scale(Z_NEAR_M)[1]
-        paint = sample_paint(rng, body.colour)
-        self.sprites[body.number] = make_sprite(shape, paint, self.light, body.facing, largest_px, self.peak)
+        paint = self._paints[body.number]
+        self.sprites[body.number] = make_sprite(
+            SHAPES[body.class_name], paint, self.light, facing, largest_px, self.peak
+        )
 
     def dismiss(self, body: Body) -> None:
         """Forget the sprite of a body."""
         self.sprites.pop(body.number, None)
-
-    def outside(self, body: Body) -> bool:
-        """Whether no pixel of the body can be in the frame, with a little margin."""
-        left, top, width, height = self._place(body)
-        return left > self.width + 1 or left + width < -1 or top > self.height + 1
+        self._paints.pop(body.number, None)
 
     def draw(
         self, rng: np.random.Generator, bodies: list[tuple[int, Body]]
@@ -122,7 +139,7 @@ class Scene:
         rect = self._rect(*place)
         if rect is None:
             return None
-        picture = self.sprites[body.number].cut(*place, rect, body.axis)  # type: ignore[attr-defined]
+        picture = self.sprites[body.number].cut(*place, rect, body.axis)
         dim = self._brightness(place[0] + place[2] / 2, place[1] + place[3] / 2)
         if dim < 0.98:
             scale = [min(255, round(v * dim)) for v in range(256)]

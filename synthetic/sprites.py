@@ -83,7 +83,9 @@ def _side(light: Light) -> float:
     return max(-1.0, min(1.0, light.direction))
 
 
-def make_sprite(shape: Shape, paint: Paint, light: Light, facing: int, height_px: float, peak: float):
+def make_sprite(
+    shape: Shape, paint: Paint, light: Light, facing: int, height_px: float, peak: float
+) -> Sprite | BallSprite:
     """The sprite of a class; balls get the turning kind."""
     if shape.rolls:
         return BallSprite(paint, light, height_px, peak)

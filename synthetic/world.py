@@ -9,25 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from synthetic.palette import COLOURS
-from synthetic.physics import STEP_S, Body, Happening, Simulation
-from synthetic.scene import Scene, Sight
+from synthetic.physics import Body, Happening, Simulation
+from synthetic.scene import SPLITS, Scene, Sight, check_view
 from synthetic.scripts import plan_clip
 from synthetic.shapes import CLASSES
+from synthetic.story import tell_events
+from synthetic.stream import sample_stream
 from synthetic.truth import Event, ObjectTruth, SyntheticClip
 
-__all__ = ["CLASSES", "COLOURS", "SPLITS", "sample_clip"]
-
-SPLITS = ("train", "held_out")
-
-
-def check_view(split: str, width: int, height: int, fps: float) -> None:
-    """Raise ``ValueError`` naming what is wrong with a request for pictures."""
-    if split not in SPLITS:
-        raise ValueError(f"split: expected one of {SPLITS}, got {split!r}")
-    if width < 48 or height < 48:
-        raise ValueError(f"size: expected at least 48x48 pixels, got {width}x{height}")
-    if not 0 < fps <= 1 / STEP_S:
-        raise ValueError(f"fps: expected more than 0 and at most {1 / STEP_S:.0f}, got {fps}")
+__all__ = ["CLASSES", "COLOURS", "SPLITS", "sample_clip", "sample_stream"]
 
 
 def sample_clip(
@@ -99,48 +89,3 @@ def _truth(body: Body, seen: list[Sight], ground, velocity, events: tuple[Event,
         velocity=velocity[body.number],
         events=events,
     )
-
-
-def tell_events(
-    happened: list[Happening], sights: list[dict[int, Sight]], fps: float, width: int
-) -> list[tuple[Event, ...]]:
-    """Events of every object in order of time, from contacts and motion (in view) and from what was seen."""
-    stories: list[list[Event]] = [[] for _ in sights[0]]
-
-    def in_view(number: int, time_s: float) -> bool:
-        return sights[min(len(sights) - 1, round(time_s * fps))][number].full_px > 0
-
-    for fact in happened:
-        if not in_view(fact.number, fact.time_s):
-            continue
-        if fact.kind != "bumps":
-            stories[fact.number].append(Event(fact.kind, fact.time_s))  # type: ignore[arg-type]
-        elif in_view(fact.other, fact.time_s):  # type: ignore[arg-type]
-            stories[fact.number].append(Event("bumps", fact.time_s, other=fact.other))
-            stories[fact.other].append(Event("is_bumped", fact.time_s, other=fact.number))  # type: ignore[index]
-    for number, story in enumerate(stories):
-        story += _seen_events([frame[number] for frame in sights], fps, width)
-        story.sort(key=lambda event: event.time_s)
-    return [tuple(story) for story in stories]
-
-
-def _seen_events(seen: list[Sight], fps: float, width: int) -> list[Event]:
-    events: list[Event] = []
-    hidden = seen[0].hidden
-    for t in range(1, len(seen)):
-        before, now = seen[t - 1], seen[t]
-        if before.full_px == 0 and now.full_px > 0:
-            events.append(Event("enters", t / fps, side=_side(now, width)))
-            hidden = now.hidden
-        elif before.full_px > 0 and now.full_px == 0:
-            events.append(Event("leaves", t / fps, side=_side(before, width)))
-            hidden = False
-        elif now.hidden != hidden:
-            hidden = now.hidden
-            other = now.cover - 1 if now.cover else None
-            events.append(Event("hidden", t / fps, other=other) if hidden else Event("reappears", t / fps))
-    return events
-
-
-def _side(sight: Sight, width: int):
-    return "left" if sight.centre[0] < width / 2 else "right"
