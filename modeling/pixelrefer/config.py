@@ -124,9 +124,10 @@ class CaptionerConfig:
 
     @classmethod
     def from_json(cls, config: Mapping[str, Any], vision: VisionConfig | None = None) -> "CaptionerConfig":
-        """Read an official-style `config.json`, with our optional `vision_encoder_config` and `geometry` blocks.
+        """Read an official-style `config.json`.
 
-        `vision` is used where the file carries no vision block (official checkpoints). Raises ValueError.
+        Our blocks `vision_encoder_config` and `geometry` are optional; `vision` stands in for the first, which
+        official checkpoints lack. Raises ValueError.
         """
         model_type = str(config.get("model_type"))
         if model_type not in _MODEL_TYPES:

@@ -40,7 +40,7 @@ class LiteCrop:
 
 
 def bounds(mask: Pixels) -> Box | None:
-    """Inclusive (first row, first column, last row, last column) of the pixels set to 1, None if there are none."""
+    """Inclusive (first row, first column, last row, last column) of the pixels set; None if there are none."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if rows.size == 0:
         return None

@@ -11,7 +11,7 @@ class PackedImages:
     """Images of any sizes as one list of patches.
 
     `patches` float [N, 3*P*P], normalised, image after image; `grids` int64 [n,2], rows and columns of each
-    image in patches; `stride` is the edge d of the d x d blocks in which patches are listed (1: raster order).
+    image in patches; `stride` is the edge d of the d x d blocks in which patches are listed (1: raster).
     """
 
     patches: Tensor
@@ -56,3 +56,16 @@ class LiteViews:
     globals_: PackedImages
     local_of_mask: list[int]
     global_of_mask: list[int]
+
+
+@dataclass(frozen=True)
+class SceneViews:
+    """What PixelRefer looks at: whole frames and one crop a mask.
+
+    `kept` bool [cells]: which merged scene cells reach the language model. `crops` is None without masks.
+    """
+
+    scene: PackedImages
+    kept: Tensor
+    crops: PackedImages | None
+    masks: list[MaskCells]

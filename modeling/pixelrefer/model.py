@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from modeling.pixelrefer.config import CaptionerConfig
-from modeling.pixelrefer.inputs import LiteViews, PackedImages
+from modeling.pixelrefer.inputs import LiteViews, MaskCells, PackedImages, SceneViews
 from modeling.pixelrefer.language import KvCache, LanguageModel
 from modeling.pixelrefer.region import LiteRegionEncoder, ObjectTokenizer
+from modeling.pixelrefer.scene import merge_cells
 from modeling.pixelrefer.vision import VisionTower
 
 
@@ -61,6 +62,15 @@ class CaptionNetwork(nn.Module):
         images = images.to(self.device, self.dtype)
         return self.model.vision_encoder(images.patches, images.grids, images.stride)
 
+    def select_cells(self, crops: PackedImages, masks: list[MaskCells]) -> list[Tensor]:
+        """Cells of each mask in its own crop, position code added, float32 [n_i,Cv]."""
+        pieces = self.encode_images(crops).split(crops.counts)
+        select = self.model.region_encoder.select
+        return [
+            select(piece.unflatten(0, mask.position_xy.shape[:2]), mask.position_xy, mask.grid)
+            for piece, mask in zip(pieces, masks, strict=True)
+        ]
+
     def embed_tokens(self, ids: Tensor) -> Tensor:
         """Embeddings [...,C] of token ids."""
         return self.model.embed_tokens(ids)
@@ -87,7 +97,7 @@ class CaptionNetwork(nn.Module):
 
 
 class PixelReferLite(CaptionNetwork):
-    """Object-only framework: K tokens for each mask, nothing else of the picture reaches the language model."""
+    """Object-only framework: K tokens for each mask, and nothing else of the picture."""
 
     def __init__(self, config: CaptionerConfig) -> None:
         if config.framework != "pixelreferlite":
@@ -95,18 +105,10 @@ class PixelReferLite(CaptionNetwork):
         super().__init__(config)
 
     def object_embeddings(self, views: LiteViews, start: Tensor | None = None) -> Tensor:
-        """Embeddings [M,K,C] of M masks. `start` int [M,K] overrides the first centroids of the clustering."""
+        """Embeddings [M,K,C] of M masks. `start` int [M,K] overrides the first centroids."""
         region = self.model.region_encoder
         assert isinstance(region, LiteRegionEncoder)
-        pieces = self.encode_images(views.crops).split(views.crops.counts)
-        cells = [
-            region.select(
-                piece.unflatten(0, mask.position_xy.shape[:2]),
-                mask.position_xy,
-                mask.grid,
-            )
-            for piece, mask in zip(pieces, views.masks, strict=True)
-        ]
+        cells = self.select_cells(views.crops, views.masks)
         query = region.merge(cells, start)[0].to(self.dtype)
         return region.infuse(
             query,
@@ -120,3 +122,29 @@ class PixelReferLite(CaptionNetwork):
             raise ValueError("all views of a request must have one size")
         features = self.encode_images(images)
         return features.view(len(images.counts), -1, features.shape[-1])[of_mask]
+
+
+class PixelRefer(CaptionNetwork):
+    """Vision-object framework: scene tokens of whole frames, then at most K tokens for each mask."""
+
+    def __init__(self, config: CaptionerConfig) -> None:
+        if config.framework != "pixelrefer":
+            raise ValueError(f"this configuration is for {config.framework}, not pixelrefer")
+        super().__init__(config)
+
+    def scene_embeddings(self, scene: PackedImages) -> Tensor:
+        """Embeddings [cells,C] of all merged scene cells, frame after frame."""
+        return self.model.mm_projector(merge_cells(self.encode_images(scene), scene.stride))
+
+    def object_embeddings(self, views: SceneViews, start: Tensor | None = None) -> Tensor:
+        """Embeddings [rows,C] of all masks one after another, at most K rows each."""
+        assert views.crops is not None
+        region = self.model.region_encoder
+        merged, counts = region.merge(self.select_cells(views.crops, views.masks), start)
+        rows = [tokens[:count] for tokens, count in zip(merged, counts.tolist(), strict=True)]
+        return region.feat_linear(torch.cat(rows).to(self.dtype))
+
+
+def build_network(config: CaptionerConfig) -> PixelReferLite | PixelRefer:
+    """The network of the framework that the configuration names."""
+    return PixelReferLite(config) if config.framework == "pixelreferlite" else PixelRefer(config)

@@ -30,7 +30,7 @@ def time_text(seconds: float) -> str:
 def place_regions(instruction: str, tags: Sequence[str]) -> str:
     """Replace the placeholders of an instruction by `tags`, first to last.
 
-    An instruction without any placeholder gets them all at its front. Raises ValueError when the counts differ.
+    An instruction without any placeholder gets them all at its front. Raises ValueError if counts differ.
     """
     count = instruction.count(PLACEHOLDER)
     if count == 0 and tags:

@@ -17,7 +17,7 @@ CLOSE_ATOL, CLOSE_RTOL = 1e-6, 1e-5
 def position_grid(grid: tuple[int, int], box: tuple[int, int, int, int], frame: tuple[int, int]) -> Tensor:
     """Position code input float32 [rows, columns, 2] of a crop.
 
-    `box` is (top, left, bottom, right) in pixels of a frame of (height, width) = `frame`. The axes are crossed:
+    `box` is (top, left, bottom, right) in pixels of a `frame` (height, width). The axes are crossed:
     the column ramp carries the box's vertical extent and the row ramp its horizontal one. The published
     weights were trained so. Frames one pixel wide or high count as two, where the formula would divide by 0.
     """
@@ -58,7 +58,7 @@ def merge_tokens(
 ) -> Tensor:
     """Cluster each object's tokens to at most `limit` by k-means.
 
-    `tokens` [B,N,C], of which the first `counts[b]` rows are real; `start` int [B,limit] gives the rows used as
+    `tokens` [B,N,C], of which the first `counts[b]` rows are real; `start` int [B,limit]: rows used as
     first centroids (default: evenly spread). Objects of at most `limit` rows pass unchanged. Returns
     [B,limit,C] in the order of the first centroids, zero-padded at the end. An empty cluster keeps its
     centroid; an object stops before the update that would hardly move it.

@@ -24,9 +24,9 @@ def resize_linear(image: NDArray, height: int, width: int) -> NDArray:
     _check(image, height, width)
     if image.shape[0] == 2 * height and image.shape[1] == 2 * width:
         return resize_area(image, height, width)
-    precision = np.float32 if image.dtype == np.uint8 else np.float64
-    rows = _linear_taps(image.shape[0], height, precision)
-    return _separable(image, rows, _linear_taps(image.shape[1], width, precision, clamp=True))
+    exact = image.dtype != np.uint8
+    rows = _linear_taps(image.shape[0], height, exact)
+    return _separable(image, rows, _linear_taps(image.shape[1], width, exact, clamp=True))
 
 
 def resize_area(image: NDArray, height: int, width: int) -> NDArray:
@@ -52,15 +52,19 @@ def _check(image: NDArray, height: int, width: int) -> None:
         raise ValueError(f"cannot resize {image.shape[:2]} to {(height, width)}: a side is empty")
 
 
-def _linear_taps(source: int, target: int, precision: type, clamp: bool = False) -> Taps:
-    """Pixel-centre aligned taps, positions rounded to `precision` before their fraction is taken.
+def _linear_taps(source: int, target: int, exact: bool, clamp: bool = False) -> Taps:
+    """Pixel-centre aligned taps. Columns past the border lose their fraction (`clamp`), rows keep it.
 
-    Columns past the border lose their fraction (`clamp`), rows keep it.
+    8-bit images take fractions of float32 positions, float images `exact` ones: a cell that ends where the
+    object begins must get exactly 0, as in the published masks.
     """
-    at = ((np.arange(target) + 0.5) * (1.0 / (target / source)) - 0.5).astype(precision)
-    left = np.floor(at)
-    fraction = at - left
-    index = left.astype(np.int64)
+    if exact:
+        index, rest = np.divmod((2 * np.arange(target) + 1) * source - target, 2 * target)
+        fraction = rest / (2 * target)
+    else:
+        at = ((np.arange(target) + 0.5) * (1.0 / (target / source)) - 0.5).astype(np.float32)
+        index = np.floor(at).astype(np.int64)
+        fraction = at - index.astype(np.float32)
     if clamp:
         fraction[(index < 0) | (index >= source - 1)] = 0
     return _pair(index, fraction, source)

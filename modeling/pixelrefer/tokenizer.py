@@ -1,4 +1,4 @@
-"""Text to token ids and back: Qwen's byte-level BPE for published weights, whole words for the embedded model."""
+"""Text to token ids and back: Qwen's byte-level BPE for published weights, words for the embedded model."""
 
 import json
 import re

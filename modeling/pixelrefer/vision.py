@@ -19,7 +19,7 @@ BUCKET_SPREAD = 1.25
 
 @dataclass(frozen=True)
 class Bucket:
-    """Images of similar length that attend in one call: `rows` [b,T] into the packed list, and which are real."""
+    """Images of similar length that attend in one call: `rows` [b,T] of the packed list, and which are real."""
 
     rows: Tensor
     valid: Tensor | None

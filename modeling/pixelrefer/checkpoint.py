@@ -1,0 +1,100 @@
+"""Model folders in the Hugging Face layout: configuration, preparation settings, weights; read and written."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from modeling.pixelrefer.config import CaptionerConfig, VisionConfig
+from modeling.pixelrefer.images import PatchSettings
+from modeling.pixelrefer.model import PixelRefer, PixelReferLite, build_network
+from modeling.pixelrefer.tokenizer import WordTokenizer
+from modeling.weights import WeightsError, fill_network, stored_shapes
+
+PUBLISHED_HEADS = 16
+"""Vision heads of published weights, which no stored shape tells."""
+
+_ENCODER = "model.vision_encoder.vision_encoder"
+_UNUSED = ("model.region_encoder.mask_embedding.weight", "model.region_encoder.mask_embedding.bias")
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """Values of `generation_config.json` that greedy decoding honours."""
+
+    repetition_penalty: float = 1.0
+    end_tokens: tuple[int, ...] = ()
+
+    @classmethod
+    def load(cls, folder: Path) -> "GenerationSettings":
+        """Read the file of a model folder; without one, no penalty and only the tokenizer's end token."""
+        path = folder / "generation_config.json"
+        block = _read(path) if path.exists() else {}
+        ends = block.get("eos_token_id", [])
+        ends = [ends] if isinstance(ends, int) else ends or []
+        return cls(float(block.get("repetition_penalty") or 1.0), tuple(int(end) for end in ends))
+
+
+def infer_vision(shapes: Mapping[str, tuple[int, ...]], heads: int = PUBLISHED_HEADS) -> VisionConfig:
+    """Sizes of the vision encoder from the shapes of its stored tensors. Raises WeightsError."""
+    kernel = shapes.get(f"{_ENCODER}.embeddings.patch_embedding.weight", ())
+    mlp = shapes.get(f"{_ENCODER}.encoder.layers.0.mlp.fc1.weight", ())
+    if len(kernel) != 4 or len(mlp) != 2:
+        raise WeightsError("the weights hold no vision encoder to infer its size from")
+    prefix = f"{_ENCODER}.encoder.layers."
+    layers = {int(name[len(prefix) :].split(".")[0]) for name in shapes if name.startswith(prefix)}
+    return VisionConfig(
+        width=kernel[0], mlp_width=mlp[0], layers=len(layers), heads=heads, patch_px=kernel[3]
+    )
+
+
+def load_config(folder: Path) -> CaptionerConfig:
+    """The configuration of a model folder. The number of vocabulary rows follows the stored table."""
+    path = folder / "config.json"
+    if not path.exists():
+        raise WeightsError(f"{folder} is no model folder: config.json is missing")
+    block = _read(path)
+    shapes = stored_shapes(folder)
+    rows = shapes.get("model.embed_tokens.weight")
+    if rows:
+        block["vocab_size"] = rows[0]
+    vision = None if "vision_encoder_config" in block else infer_vision(shapes)
+    return CaptionerConfig.from_json(block, vision)
+
+
+def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> PixelReferLite | PixelRefer:
+    """The network of a model folder, ready to answer, on the CPU. Raises WeightsError or ValueError."""
+    config = load_config(folder)
+    with torch.device("meta"):
+        network = build_network(config)
+    # Files of tied models may repeat the table as an output head.
+    ignored = ("lm_head.weight",) if config.language.tied else ()
+    fill_network(network, folder, dtype, optional=_UNUSED, ignored=ignored)
+    return network.eval().requires_grad_(False)
+
+
+def save_model(
+    network: PixelReferLite | PixelRefer, settings: PatchSettings, tokenizer: WordTokenizer, folder: Path
+) -> None:
+    """Write a model folder that `load_model` and the tokenizer loader read back."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    _write(folder / "config.json", network.config.to_json())
+    _write(folder / "preprocessor_config.json", settings.to_json())
+    _write(folder / "tokenizer.json", tokenizer.to_json())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as fault:
+        raise WeightsError(f"{path} is not valid JSON: {fault}") from None
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
