@@ -1,0 +1,74 @@
+"""``streamrefer camera add|list|get|remove``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from contracts.base import is_camera_id
+from services.cli.client import call, fail, gateway_address
+
+app = typer.Typer(help="Subscribe cameras.", no_args_is_help=True)
+
+DATA = typer.Option(None, "--data", help="data folder of the running stack")
+JSON = typer.Option(False, "--json", help="print JSON")
+STATE_STYLE = {"live": "green", "connecting": "yellow", "degraded": "yellow", "lost": "red", "stopped": "dim"}
+
+
+@app.command()
+def add(
+    camera_id: str = typer.Argument(help="a name of lower-case letters, digits, - and _"),
+    source: str = typer.Argument(help="rtsp://, http(s)://, HLS address, or a video file"),
+    loop: bool = typer.Option(False, help="files: play again and again"),
+    fps: float = typer.Option(4.0, help="frames a second given to the models"),
+    data: Path | None = DATA,
+    as_json: bool = JSON,
+) -> None:
+    """Subscribe a camera; its narration starts by itself."""
+    if not is_camera_id(camera_id):
+        fail(
+            f"'{camera_id}' cannot name a camera: use lower-case letters, digits, - and _, 1 to 64 of them", 2
+        )
+    place = source if "://" in source else str(Path(source).resolve())
+    if "://" not in source and not Path(place).is_file():
+        fail(f"no such file: {place}", 2)
+    body = {"camera_id": camera_id, "source": place, "loop": loop, "sample_fps": fps}
+    added = call(gateway_address(data), "POST", "/v1/cameras", json=body)
+    typer.echo(
+        json.dumps(added) if as_json else f"camera '{camera_id}' added; see it with: streamrefer watch"
+    )
+
+
+@app.command("list")
+def list_cameras(data: Path | None = DATA, as_json: bool = JSON) -> None:
+    """All cameras with their states."""
+    cameras = call(gateway_address(data), "GET", "/v1/cameras")["cameras"]
+    if as_json:
+        typer.echo(json.dumps(cameras))
+        return
+    table = Table(box=None, header_style="bold")
+    for title in ("camera", "state", "source", "cause"):
+        table.add_column(title, overflow="fold")
+    for camera in cameras:
+        style = STATE_STYLE.get(camera["state"], "")
+        table.add_row(
+            camera["camera_id"], f"[{style}]{camera['state']}[/]", camera["source"], camera["cause"] or ""
+        )
+    Console().print(table if cameras else "no cameras yet: streamrefer camera add NAME SOURCE")
+
+
+@app.command()
+def get(camera_id: str, data: Path | None = DATA) -> None:
+    """One camera, as JSON."""
+    typer.echo(json.dumps(call(gateway_address(data), "GET", f"/v1/cameras/{camera_id}"), indent=2))
+
+
+@app.command()
+def remove(camera_id: str, data: Path | None = DATA) -> None:
+    """Unsubscribe a camera. What was narrated stays."""
+    call(gateway_address(data), "DELETE", f"/v1/cameras/{camera_id}")
+    typer.echo(f"camera '{camera_id}' removed")
