@@ -12,9 +12,16 @@ SHARE_CLASS, SHARE_COLOUR = 0.25, 0.22  # how often a new object takes after one
 
 
 def cast_body(
-    rng: np.random.Generator, number: int, present: list[Body], class_names: tuple[str, ...] = CLASSES
+    rng: np.random.Generator,
+    number: int,
+    present: list[Body],
+    class_names: tuple[str, ...] = CLASSES,
+    size: float | None = None,
 ) -> Body:
-    """A body of one of ``class_names`` at the origin, different from ``present`` in class or colour."""
+    """A body of one of ``class_names`` at the origin, different from ``present`` in class or colour.
+
+    ``size`` multiplies the usual size of the class; by default it is drawn from 0.88 to 1.14.
+    """
     taken = {(body.class_name, body.colour) for body in present}
     while True:
         class_name = str(rng.choice(class_names))
@@ -27,7 +34,7 @@ def cast_body(
         if (class_name, colour) not in taken:
             break
     shape = SHAPES[class_name]
-    size = float(rng.uniform(0.88, 1.14))
+    size = float(rng.uniform(0.88, 1.14)) if size is None else size
     axis = rng.standard_normal(3)
     return Body(
         number=number,

@@ -163,7 +163,7 @@ def hexagons(rng: np.random.Generator, size: int) -> np.ndarray:
     grid[:, 0] += 0.5 * (grid[:, 1] % 2)
     points = np.stack([(grid[:, 0] + 0.5) / columns, (grid[:, 1] + 0.5) / rows], 1) % 1
     owner, border = cells(points, size)
-    tones = np.stack([_muted(rng, 140, 195, 14), _muted(rng, 100, 150, 14)])
+    tones = np.stack([_muted(rng, 140, 195, 9), _muted(rng, 100, 150, 9)])
     picture = tones[(rng.uniform(size=len(points)) < 0.4).astype(np.int32)][owner]
     grout = 0.62 + 0.38 * np.clip(border * columns / 0.035, 0, 1)
     return picture * (grout * (1 + 0.025 * fractal(rng, size, 1.2)))[..., None]

@@ -16,7 +16,7 @@ _HSV: dict[str, tuple[float, float, float]] = {
     "blue": (219, 0.80, 0.82),
     "yellow": (52, 0.82, 0.97),
     "purple": (280, 0.64, 0.64),
-    "orange": (26, 0.90, 0.96),
+    "orange": (30, 0.90, 0.97),
     "white": (45, 0.02, 0.93),
     "black": (225, 0.08, 0.15),
 }
@@ -43,8 +43,8 @@ def sample_paint(rng: np.random.Generator, colour: str) -> Paint:
     """A shade of ``colour`` and neutral tones for details."""
     hue, saturation, value = _HSV[colour]
     neutral = colour in ("white", "black")
-    hue = hue + float(rng.uniform(-4, 4))
-    saturation = saturation * float(rng.uniform(0.9, 1.08))
+    hue = hue + float(rng.uniform(-3.5, 3.5))
+    saturation = saturation * float(rng.uniform(0.9, 1.04))
     value = min(1.0, value * float(rng.uniform(0.94 if neutral else 0.9, 1.08)))
     body = tuple(255 * c for c in colorsys.hsv_to_rgb(hue % 360 / 360, min(1.0, saturation), value))
     black = colour == "black"

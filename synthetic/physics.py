@@ -12,7 +12,8 @@ import numpy as np
 
 STEP_S = 1 / 48
 DEPTH_SQUASH = 1.7  # bodies are this much flatter in depth than in width
-RESTITUTION = 0.4
+RESTITUTION = 0.5
+FRICTION_M_S2 = {False: 0.75, True: 0.35}  # of sliding and of rolling bodies
 MOVING_M_S, RESTING_M_S = 0.14, 0.05
 CONTACT_M_S = 0.12  # slower touches are not told as bumps
 QUIET_S = 0.6  # one contact between a pair is told once
@@ -181,7 +182,7 @@ class Simulation:
 
 def _brake(body: Body) -> None:
     speed = body.speed
-    slower = max(0.0, speed - (0.45 if body.rolls else 1.0) * STEP_S)
+    slower = max(0.0, speed - FRICTION_M_S2[body.rolls] * STEP_S)
     if speed > 0:
         body.vx, body.vz = body.vx * slower / speed, body.vz * slower / speed
 

@@ -30,7 +30,7 @@ SPLITS = ("train", "held_out")
 SHADOW_RGB = (14, 14, 20)
 NOISE_SHIFT = 32
 FOOT_SINK = 0.035  # the ground point lies this far above the sprite's lower edge, in heights
-HIDDEN_SHARE = 0.03  # less than this part visible counts as hidden
+HIDDEN_SHARE = 0.05  # less than this part visible counts as hidden
 
 
 @dataclass(frozen=True, slots=True)

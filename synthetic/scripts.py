@@ -6,30 +6,35 @@ Each script places one body and gives it legs. Speeds are drawn as the part of t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from synthetic.camera import Z_NEAR_M, Camera
 from synthetic.casting import cast_body
-from synthetic.physics import Body, Leg, gap
+from synthetic.physics import DEPTH_SQUASH, Body, Leg
 
 CROSSING_S = 4.0
 MAX_SPEED_M_S = 2.4
-LARGE = ("truck", "tree", "box", "car", "rocket", "robot", "mug")
-SMALL = ("ball", "cone", "duck", "box", "mug", "robot", "car")
+COVERS = ("truck", "box", "truck", "mug", "box")  # broad and high enough to hide something small
+HIDERS = ("ball", "duck", "mug", "ball", "cone")
+COVER_SIZE, HIDER_SIZE = 1.14, 0.88
 # Proposals other than bumping and passing behind, with their weights.
 SOLO = {
-    "still": 0.16,
-    "cross": 0.17,
-    "away": 0.09,
-    "toward": 0.09,
-    "enter": 0.17,
-    "leave": 0.14,
-    "stop": 0.09,
+    "still": 0.11,
+    "cross": 0.19,
+    "away": 0.1,
+    "toward": 0.1,
+    "enter": 0.15,
+    "leave": 0.2,
+    "stop": 0.08,
     "start": 0.09,
 }
-BUMP_SHARE, BEHIND_SHARE = 0.36, 0.3
+BUMP_SHARE, BEHIND_SHARE = 0.42, 0.32
 COUNT_SHARES = (0.2, 0.35, 0.3, 0.15)  # of 2, 3, 4 and 5 objects
 TRIES = 24
+CLEARANCE_M = 0.08
+LOOK_AHEAD_S = 0.125
 
 
 class Plan:
@@ -46,7 +51,7 @@ class Plan:
         """The ``x`` beyond which the body is out of the view."""
         return self.camera.half_view_m(body.z) + body.width_m * 0.55
 
-    def speed_m_s(self, z_m: float, low: float = 0.38, high: float = 1.05) -> float:
+    def speed_m_s(self, z_m: float, low: float = 0.5, high: float = 1.2) -> float:
         """A walking-through speed at a distance."""
         view = 2 * self.camera.half_view_m(z_m)
         return min(MAX_SPEED_M_S, float(self.rng.uniform(low, high)) * view / CROSSING_S)
@@ -139,7 +144,7 @@ class Plan:
         side = side if self.rng.uniform() < 0.3 else -side
         body.facing = side
         body.z = target.z + float(self.rng.uniform(-0.08, 0.08))
-        speed = self.speed_m_s(body.z, 0.55, 1.15)
+        speed = self.speed_m_s(body.z, 0.7, 1.35)
         reach = body.radius_m + target.radius_m
         body.x = target.x - side * (reach + speed * self.when_s(0.25, 0.65))
         body.legs = [Leg(side * speed, 0.0)]
@@ -147,13 +152,23 @@ class Plan:
     def behind(self, body: Body, cover: Body) -> None:
         """Pass, or stop, behind a nearer standing thing."""
         side = self._face(body)
-        body.z = cover.z + float(self.rng.uniform(0.9, 2.1))
-        speed = self.speed_m_s(body.z, 0.4, 0.85)
+        # As close as it can pass: farther back it would be seen over the top, for the camera looks down.
+        body.z = (
+            cover.z + (body.radius_m + cover.radius_m) / DEPTH_SQUASH + float(self.rng.uniform(0.06, 0.16))
+        )
+        speed = self.speed_m_s(body.z, 0.45, 0.9)
         meet_s = self.when_s(0.3, 0.65)
         meet_x = cover.x * self.camera.depth_m(body.z) / self.camera.depth_m(cover.z)
         body.x = meet_x - side * speed * meet_s
-        stop_s = meet_s - 0.25 if self.rng.uniform() < 0.3 else np.inf
+        stop_s = meet_s - 0.25 if self.rng.uniform() < 0.35 else np.inf
         body.legs = [Leg(side * speed, 0.0, stop_s=float(stop_s))]
+
+    def path(self, body: Body) -> np.ndarray:
+        """Where the legs alone would take a body: float [steps, 2] x, z, one every ``LOOK_AHEAD_S``."""
+        times = np.arange(0.0, self.duration_s, LOOK_AHEAD_S)
+        weights = np.array([[leg.weight(t) for leg in body.legs] for t in times]).reshape(len(times), -1)
+        velocity = weights @ np.array([(leg.vx, leg.vz) for leg in body.legs]).reshape(-1, 2)
+        return np.array([body.x, body.z]) + (np.cumsum(velocity, 0) - velocity) * LOOK_AHEAD_S
 
     def _face(self, body: Body) -> int:
         side = 1 if self.rng.uniform() < 0.5 else -1
@@ -162,45 +177,67 @@ class Plan:
 
 
 def plan_clip(rng: np.random.Generator, camera: Camera, duration_s: float) -> list[Body]:
-    """The bodies of one clip, 2 to 5, placed apart from each other."""
+    """The bodies of one clip, 2 to 5, on paths that meet only where a script wants it."""
     plan = Plan(rng, camera, duration_s)
+    cast = _Cast(plan)
     count = 2 + int(rng.choice(4, p=COUNT_SHARES))
-    bodies: list[Body] = []
     if rng.uniform() < BUMP_SHARE:
-        _add_pair(plan, bodies, plan.bump, None, None, 0.55)
-    if rng.uniform() < BEHIND_SHARE and len(bodies) + 2 <= count:
-        _add_pair(plan, bodies, plan.behind, LARGE, SMALL, 0.6)
+        cast.add_bump()
+    if rng.uniform() < BEHIND_SHARE and len(cast.bodies) + 2 <= count:
+        cast.add_hiding()
     names, shares = list(SOLO), np.array(list(SOLO.values()))
     misses = 0
-    while len(bodies) < count and misses < TRIES:
-        body = cast_body(rng, len(bodies), bodies)
+    while len(cast.bodies) < count and misses < TRIES:
+        body = cast_body(rng, len(cast.bodies), cast.bodies)
         script = getattr(plan, str(rng.choice(names, p=shares / shares.sum())))
-        misses += not _place(body, bodies, lambda body=body, script=script: script(body))
-    return bodies
+        misses += not cast.place(body, script)
+    return cast.bodies
 
 
-def _add_pair(plan: Plan, bodies: list[Body], script, stander_classes, mover_classes, reach: float) -> None:
-    """Add a standing body within ``reach`` of the middle and a mover that has to do with it."""
-    extra = {"class_names": stander_classes} if stander_classes else {}
-    stander = cast_body(plan.rng, len(bodies), bodies, **extra)
+class _Cast:
+    """The bodies placed so far, with the paths they intend."""
 
-    def stand() -> None:
-        stander.z = Z_NEAR_M + float(plan.rng.uniform(0.05, 0.6 if stander_classes else 2.6))
-        stander.x = float(plan.rng.uniform(-reach, reach)) * plan.camera.half_view_m(stander.z)
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.bodies: list[Body] = []
+        self.paths: list[np.ndarray] = []
 
-    if not _place(stander, bodies, stand):
-        return
-    extra = {"class_names": mover_classes} if mover_classes else {}
-    mover = cast_body(plan.rng, len(bodies), bodies, **extra)
-    _place(mover, bodies, lambda: script(mover, stander))
+    def place(self, body: Body, script: Callable[[Body], None], meets: Body | None = None) -> bool:
+        """Run a script until the body keeps clear of the others (but ``meets``), then add it."""
+        for _ in range(TRIES):
+            body.legs = []
+            script(body)
+            path = self.plan.path(body)
+            if all(self._clear(body, path, index, other is meets) for index, other in enumerate(self.bodies)):
+                self.bodies.append(body)
+                self.paths.append(path)
+                return True
+        return False
 
+    def _clear(self, body: Body, path: np.ndarray, index: int, may_meet: bool) -> bool:
+        other = self.bodies[index]
+        steps = slice(0, 1) if may_meet else slice(None)
+        apart = (path[steps] - self.paths[index][steps]) * (1.0, DEPTH_SQUASH)
+        reach = body.radius_m + other.radius_m + CLEARANCE_M
+        return bool((np.hypot(apart[:, 0], apart[:, 1]) > reach).all())
 
-def _place(body: Body, bodies: list[Body], script) -> bool:
-    """Run a script until the body stands clear of the others, then add it."""
-    for _ in range(TRIES):
-        body.legs = []
-        script()
-        if all(gap(body.x, body.z, b.x, b.z, body.radius_m + b.radius_m) > 0.06 for b in bodies):
-            bodies.append(body)
-            return True
-    return False
+    def _stand(self, body: Body, deepest_m: float) -> None:
+        rng = self.plan.rng
+        body.z = Z_NEAR_M + float(rng.uniform(0.05, deepest_m))
+        body.x = float(rng.uniform(-0.58, 0.58)) * self.plan.camera.half_view_m(body.z)
+
+    def add_bump(self) -> None:
+        """A standing body and one that runs into it."""
+        rng, plan = self.plan.rng, self.plan
+        target = cast_body(rng, len(self.bodies), self.bodies)
+        if self.place(target, lambda body: self._stand(body, 2.6)):
+            mover = cast_body(rng, len(self.bodies), self.bodies)
+            self.place(mover, lambda body: plan.bump(body, target), meets=target)
+
+    def add_hiding(self) -> None:
+        """A broad standing body near the camera and a small one that goes behind it."""
+        rng, plan = self.plan.rng, self.plan
+        cover = cast_body(rng, len(self.bodies), self.bodies, COVERS, COVER_SIZE)
+        if self.place(cover, lambda body: self._stand(body, 0.7)):
+            mover = cast_body(rng, len(self.bodies), self.bodies, HIDERS, HIDER_SIZE)
+            self.place(mover, lambda body: plan.behind(body, cover))
