@@ -1,0 +1,53 @@
+// What is known of each track: its frames in camera time, its colour, its newest look and words.
+
+const HUES = [172, 38, 285, 95, 210, 350, 60, 320, 130, 20];
+const KEEP_S = 60;
+const NEAR_S = 0.35;
+
+export const number = (trackId) => trackId.split("-").at(-1).replace(/^t?0*/, "") || "0";
+export const hue = (trackId) => HUES[parseInt(number(trackId), 10) % HUES.length] ?? 172;
+export const colour = (trackId) => `hsl(${hue(trackId)} 70% 55%)`;
+
+export class Tracks {
+  constructor() { this.byId = new Map(); }
+
+  get(id) {
+    if (!this.byId.has(id)) this.byId.set(id, { id, frames: [], state: "active", label: "", text: "", crop: null, seen: 0 });
+    return this.byId.get(id);
+  }
+
+  // A track message: add its frames, forget old ones.
+  update(message) {
+    const track = this.get(message.track_id);
+    track.camera = message.camera_id;
+    track.state = message.state;
+    track.crop = message.crop_ref ?? track.crop;
+    track.frames.push(...message.frames);
+    track.frames.sort((a, b) => a.time_s - b.time_s);
+    const newest = track.frames.at(-1)?.time_s ?? 0;
+    track.seen = Math.max(track.seen, newest);
+    while (track.frames.length && track.frames[0].time_s < newest - KEEP_S) track.frames.shift();
+    for (const [id, old] of this.byId) if (old.seen && old.seen < newest - 3 * KEEP_S) this.byId.delete(id);
+    return track;
+  }
+
+  // Tracks visible at a camera time: the frame at or before it, and the box between that frame and the next.
+  at(camera, timeS) {
+    const shown = [];
+    for (const track of this.byId.values()) {
+      if (track.camera !== camera) continue;
+      const next = track.frames.findIndex((f) => f.time_s > timeS + 0.005);
+      const index = next === -1 ? track.frames.length - 1 : next - 1;
+      const frame = track.frames[index];
+      if (!frame || timeS - frame.time_s > NEAR_S) continue;
+      shown.push({ track, frame, box: between(frame, track.frames[index + 1], timeS) });
+    }
+    return shown;
+  }
+}
+
+function between(a, b, timeS) {
+  if (!b || b.time_s - a.time_s > 2 * NEAR_S) return a.box;
+  const share = Math.min(1, (timeS - a.time_s) / (b.time_s - a.time_s));
+  return a.box.map((value, i) => value + share * (b.box[i] - value));
+}
