@@ -1,0 +1,1 @@
+"""Parts of the recipe that trains the embedded tracker: data, prompts, losses, start values, checkpoints, scores."""

@@ -1,0 +1,88 @@
+"""What the training does and for how long: phases from single pictures to longer and larger clips."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from recipes.tracker.batches import Draw
+from recipes.tracker.steps import PromptMix
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """``steps`` steps on clips drawn as ``clips``, except for ``still_share`` of them on single pictures.
+
+    The learning rate goes from ``rate`` to ``end_rate`` along half a cosine; the probability that a memory is
+    made from the true mask goes linearly from ``true_memory[0]`` to ``true_memory[1]``.
+    """
+
+    name: str
+    steps: int
+    clips: Draw
+    stills: Draw
+    rate: float
+    end_rate: float
+    still_share: float = 0.22
+    true_memory: tuple[float, float] = (1.0, 1.0)
+    warm_up: int = 0
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate at ``step`` of this phase."""
+        fall = 0.5 * (1 + math.cos(math.pi * min(step / self.steps, 1.0)))
+        rate = self.end_rate + (self.rate - self.end_rate) * fall
+        return rate * min(1.0, (step + 1) / self.warm_up) if self.warm_up else rate
+
+    def true_memory_at(self, step: int) -> float:
+        """Probability of a memory from the true mask at ``step`` of this phase."""
+        start, end = self.true_memory
+        return start + (end - start) * min(step / self.steps, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Phases in order, the optimiser's settings and how much of each kind of clip is drawn."""
+
+    phases: tuple[Phase, ...]
+    mix: PromptMix = field(default_factory=PromptMix)
+    weight_decay: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.98)
+    clip_norm: float = 1.0
+    mean_decay: float = 0.99  # of the running mean of the weights that is evaluated and exported
+    texture_share: float = 0.3  # part of class-agnostic clips, when there are any
+
+    @property
+    def steps(self) -> int:
+        """Steps of all phases together."""
+        return sum(phase.steps for phase in self.phases)
+
+    def at(self, step: int) -> tuple[Phase, int]:
+        """The phase of a step and the step's number inside it."""
+        for phase in self.phases:
+            if step < phase.steps:
+                return phase, step
+            step -= phase.steps
+        raise ValueError("plan: the step lies behind the last phase")
+
+
+def _clips(size_px: int, clips: int, length: int, objects: int = 2) -> Draw:
+    return Draw(size_px, clips, length, objects)
+
+
+PLANS = {
+    "embedded": Plan(
+        (
+            Phase("stills", 2000, _clips(128, 1, 1), _clips(128, 10, 1, 3), 1e-3, 7e-4, 1.0, warm_up=60),
+            Phase("pairs", 1000, _clips(128, 7, 2), _clips(128, 10, 1, 3), 6e-4, 6e-4, 0.25, (1.0, 0.8), 30),
+            Phase("fours", 1800, _clips(128, 4, 4), _clips(128, 10, 1, 3), 6e-4, 4e-4, 0.22, (0.8, 0.4)),
+            Phase("large", 1300, _clips(192, 3, 4), _clips(192, 6, 1, 3), 4e-4, 1e-4, 0.2, (0.4, 0.2)),
+            Phase("eights", 400, _clips(192, 2, 8), _clips(192, 6, 1, 3), 1e-4, 0.0, 0.15, (0.2, 0.1)),
+        )
+    ),
+    "smoke": Plan(
+        (
+            Phase("stills", 2, _clips(64, 1, 1), _clips(64, 2, 1), 1e-3, 1e-3, 1.0),
+            Phase("pairs", 2, _clips(64, 2, 2), _clips(64, 2, 1), 6e-4, 0.0, 0.0, (0.5, 0.5)),
+        )
+    ),
+}

@@ -1,0 +1,227 @@
+"""Train the embedded tracker, a SAM 2 of 4.0 M parameters, from scratch on the synthetic world.
+
+    python -m recipes.train_tracker --run RUN                  # CPU, one thread: about an hour and a half
+    python -m recipes.train_tracker --run RUN --device cuda
+    python -m recipes.train_tracker --run RUN --export weights/tracker-embedded
+
+The run folder holds rendered clips (``data/``), the training state (``training.safetensors``, every few minutes)
+and ``curve.jsonl``. Started again on the same folder it goes on where it was, step for step as if never stopped.
+Losses, start values and phases follow the notes in ``recipes/tracker``; the network is ``modeling.sam2``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from modeling.sam2.build import at_image_size, build_tracker, tracker_config
+from recipes.tracker.batches import draw_batch
+from recipes.tracker.check import check
+from recipes.tracker.checkpoints import State, export_weights, load_training, save_training
+from recipes.tracker.clips import open_data, render_data
+from recipes.tracker.losses import Helpers
+from recipes.tracker.plan import PLANS, Phase, Plan
+from recipes.tracker.start_values import set_start_values
+from recipes.tracker.steps import clip_loss, stills_loss
+from recipes.tracker.store import ClipStore
+
+SAVE_EVERY_S = 300
+CONFIG = tracker_config(embed_dim=32, stages=(1, 1, 3, 1), d_model=128, mem_dim=64, image_size=128)
+
+
+@dataclass
+class Training:
+    """Everything that changes while training. ``size_px`` is the input size the network is built for."""
+
+    model: nn.Module
+    helpers: Helpers
+    mean: State
+    optimiser: torch.optim.Optimizer
+    size_px: int
+    step: int = 0
+    minutes: float = 0.0
+
+    def resized(self, size_px: int, plan: Plan) -> Training:
+        """The same training on a network built for another input size."""
+        model = build_tracker(at_image_size(CONFIG, size_px)).to(next(self.model.parameters()).device)
+        model.load_state_dict(self.model.state_dict())
+        optimiser = _optimiser(model, self.helpers, plan)
+        optimiser.load_state_dict(self.optimiser.state_dict())
+        return Training(model, self.helpers, self.mean, optimiser, size_px, self.step, self.minutes)
+
+
+def begin(plan: Plan, seed: int, device: torch.device) -> Training:
+    """A training at step 0."""
+    torch.manual_seed(seed)
+    size_px = plan.phases[0].stills.size_px
+    model = build_tracker(at_image_size(CONFIG, size_px))
+    set_start_values(model)
+    model.to(device)
+    helpers = Helpers(model.hidden_dim, model.hidden_dim // 8).to(device)
+    mean = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    return Training(model, helpers, mean, _optimiser(model, helpers, plan), size_px)
+
+
+def train_step(training: Training, plan: Plan, data: dict[str, ClipStore], seed: int) -> dict[str, float]:
+    """One step of the plan; returns figures for the log. Draws depend on the seed and the step alone."""
+    phase, inner = plan.at(training.step)
+    rng = np.random.default_rng((seed, training.step))
+    still = rng.random() < phase.still_share
+    stores = [data["world"], *([data["texture"]] if "texture" in data else [])]
+    shares = [1 - plan.texture_share, plan.texture_share][: len(stores)]
+    batch = draw_batch(stores, shares, phase.stills if still else phase.clips, rng)
+    batch = batch.to(next(training.model.parameters()).device)
+    if still:
+        loss, figures = stills_loss(training.model, training.helpers, batch, plan.mix, rng)
+    else:
+        chance = phase.true_memory_at(inner)
+        loss, figures = clip_loss(training.model, training.helpers, batch, plan.mix, chance, rng)
+    norm = _descend(training, loss, phase.rate_at(inner), plan)
+    return {"still_loss" if still else "clip_loss": float(loss.detach()), "norm": norm, **figures}
+
+
+def _descend(training: Training, loss: torch.Tensor, rate: float, plan: Plan) -> float:
+    """One optimiser step and the running mean of the weights; returns the gradient's norm before clipping."""
+    for group in training.optimiser.param_groups:
+        group["lr"] = rate
+    training.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    parameters = [p for group in training.optimiser.param_groups for p in group["params"]]
+    norm = float(nn.utils.clip_grad_norm_(parameters, plan.clip_norm))
+    if not np.isfinite(norm):
+        raise FloatingPointError(f"training: the gradient is not finite at step {training.step}")
+    training.optimiser.step()
+    training.step += 1
+    keep = min(plan.mean_decay, training.step / (training.step + 10))
+    with torch.no_grad():
+        torch._foreach_lerp_(
+            list(training.mean.values()), list(training.model.state_dict().values()), 1 - keep
+        )
+    return norm
+
+
+def _optimiser(model: nn.Module, helpers: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+    parameters = [*model.parameters(), *helpers.parameters()]
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": plan.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=1e-3, betas=plan.betas, fused=True)
+
+
+def save(training: Training, run: Path, plan_name: str) -> None:
+    """Write the training state into the run folder."""
+    about = {
+        "step": training.step,
+        "minutes": training.minutes,
+        "size_px": training.size_px,
+        "plan": plan_name,
+    }
+    save_training(
+        run / "training.safetensors",
+        training.model,
+        training.helpers,
+        training.mean,
+        training.optimiser,
+        about,
+    )
+
+
+def resume(run: Path, plan: Plan, seed: int, device: torch.device) -> Training:
+    """The training saved in the run folder, or a new one."""
+    training, path = begin(plan, seed, device), run / "training.safetensors"
+    if not path.is_file():
+        return training
+    about = load_training(path, training.model, training.helpers, training.mean, training.optimiser)
+    training.step, training.minutes = about["step"], about["minutes"]
+    return training if about["size_px"] == training.size_px else training.resized(about["size_px"], plan)
+
+
+def mean_model(training: Training) -> nn.Module:
+    """A network with the running mean of the weights, at the training's input size."""
+    model = build_tracker(at_image_size(CONFIG, training.size_px)).to(
+        next(training.model.parameters()).device
+    )
+    model.load_state_dict(training.mean)
+    return model
+
+
+def train(
+    run: Path, plan_name: str, seed: int, device: torch.device, stop_after_min: float, check_every: int
+) -> None:
+    """Train until the plan or the time is over."""
+    plan, data = PLANS[plan_name], open_data(run / "data")
+    training = resume(run, plan, seed, device)
+    stop_s, saved_s = time.monotonic() + 60 * stop_after_min, time.monotonic()
+    seen: dict[str, list[float]] = {}
+    while training.step < plan.steps and time.monotonic() < stop_s:
+        phase, _ = plan.at(training.step)
+        if phase.clips.size_px != training.size_px:
+            training = training.resized(phase.clips.size_px, plan)
+        began_s = time.monotonic()
+        for name, value in train_step(training, plan, data, seed).items():
+            seen.setdefault(name, []).append(value)
+        training.minutes += (time.monotonic() - began_s) / 60
+        if training.step % 50 == 0:
+            seen = _log(run, training, phase, seen)
+        if training.step % check_every == 0:
+            figures = check(mean_model(training), data["check"], 8, 16, training.size_px)
+            _log(run, training, phase, {name: [value] for name, value in figures.items()}, "check")
+        if time.monotonic() - saved_s > SAVE_EVERY_S:
+            save(training, run, plan_name)
+            saved_s = time.monotonic()
+    save(training, run, plan_name)
+
+
+def _log(
+    run: Path, training: Training, phase: Phase, seen: dict[str, list[float]], kind: str = "train"
+) -> dict[str, list[float]]:
+    """Append one line to ``curve.jsonl`` and print it; returns an empty collection for the next lines."""
+    line = {"kind": kind, "phase": phase.name, "step": training.step, "minutes": round(training.minutes, 2)}
+    line |= {name: round(float(np.mean(values)), 4) for name, values in seen.items()}
+    with (run / "curve.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    print(" ".join(f"{key}={value}" for key, value in line.items()), flush=True)
+    return {}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True, help="run folder")
+    parser.add_argument("--plan", choices=sorted(PLANS), default="embedded")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--clips", type=int, default=2400, help="clips of the world to render")
+    parser.add_argument("--textures", type=int, default=1000, help="class-agnostic clips to render")
+    parser.add_argument(
+        "--stop-after-min", type=float, default=1e9, help="minutes after which this call ends"
+    )
+    parser.add_argument("--check-every", type=int, default=800, help="steps between checks")
+    parser.add_argument(
+        "--export", type=Path, help="write the saved training's weights here, and train no further"
+    )
+    parser.add_argument(
+        "--export-size", type=int, default=192, help="input size in the exported configuration"
+    )
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    device = torch.device(options.device)
+    if options.export:
+        training = resume(options.run, PLANS[options.plan], options.seed, device)
+        export_weights(options.export, training.mean, at_image_size(CONFIG, options.export_size))
+        return
+    render_data(options.run / "data", options.clips, options.textures)
+    train(options.run, options.plan, options.seed, device, options.stop_after_min, options.check_every)
+
+
+if __name__ == "__main__":
+    main()
