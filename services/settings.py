@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 PREFIX = "STREAMREFER_"
 DEFAULT_DATA = Path(".streamrefer")
+DEFAULT_WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 STATE_FILE = "engines.json"
 
 
@@ -29,6 +30,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path = Field(DEFAULT_DATA, description="folder that holds all state of an embedded stack")
+    weights: Path = Field(DEFAULT_WEIGHTS, description="folder with one folder of weights for each model")
     kafka_bootstrap: str = Field("", description="host:port of Apache Kafka, several separated by commas")
     s3_endpoint: str = Field("", description="host:port of the S3 server, without scheme")
     s3_access_key: str = ""

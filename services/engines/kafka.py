@@ -7,8 +7,9 @@ import os
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from kafka.admin import KafkaAdminClient
 
@@ -66,14 +67,14 @@ LOGGING = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def kafka_spec(state: State, ports: Ports) -> tuple[ChildSpec, str]:
-    """The child and the address clients will use (host:port)."""
+def kafka_spec(state: State, ports: Ports, ready: Callable[[], None] | None = None) -> tuple[ChildSpec, str]:
+    """The child and the address clients will use (host:port); ``ready`` replaces the plain check."""
     bootstrap = f"{HOST}:{ports.of('kafka')}"
     controller = f"{HOST}:{ports.of('kafka_controller')}"
     spec = ChildSpec(
         name="kafka",
         prepare=lambda say: _prepare(state, bootstrap, controller, say),
-        ready=lambda: check_kafka(bootstrap),
+        ready=ready or (lambda: check_kafka(bootstrap)),
         layer=0,
         stop_grace_s=20.0,  # a clean stop saves the next start from checking the logs
     )
@@ -82,9 +83,8 @@ def kafka_spec(state: State, ports: Ports) -> tuple[ChildSpec, str]:
 
 def check_kafka(bootstrap: str, timeout_ms: int = CHECK_TIMEOUT_MS) -> None:
     """Return when the cluster answers a metadata request; raise the client's error otherwise."""
-    client = KafkaAdminClient(
-        bootstrap_servers=bootstrap.split(","), request_timeout_ms=timeout_ms, bootstrap_timeout_ms=timeout_ms
-    )
+    limits: dict[str, Any] = {"request_timeout_ms": timeout_ms, "bootstrap_timeout_ms": timeout_ms}
+    client = KafkaAdminClient(bootstrap_servers=bootstrap.split(","), **limits)
     try:
         client.list_topics()
     finally:

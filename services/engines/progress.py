@@ -43,8 +43,9 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self._console is not None and self._console.is_terminal:
-            self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=5)
-            self._live.start()
+            live = Live(get_renderable=self._table, console=self._console, refresh_per_second=5)
+            live.start()
+            self._live = live
         return self
 
     def __exit__(self, *_: object) -> None:

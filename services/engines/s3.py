@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -23,8 +24,12 @@ FORMAT_TIMEOUT_S = 60.0
 CHECK_TIMEOUT_S = 3.0
 
 
-def s3_spec(state: State, ports: Ports, wanted: Kind | None = None) -> tuple[ChildSpec, dict[str, str]]:
+def s3_spec(
+    state: State, ports: Ports, wanted: Kind | None = None, ready: Callable[[], None] | None = None
+) -> tuple[ChildSpec, dict[str, str]]:
     """The child, and the endpoint and keys of its clients (``s3_endpoint``, ``s3_access_key``, ``s3_secret_key``).
+
+    ``ready`` replaces the plain check.
 
     The kind chosen at a folder's first start stays: the two servers do not read each other's data.
 
@@ -44,7 +49,7 @@ def s3_spec(state: State, ports: Ports, wanted: Kind | None = None) -> tuple[Chi
     spec = ChildSpec(
         name="s3",
         prepare=lambda say: prepare(state, program, (endpoint, console), keys, say),
-        ready=lambda: check_s3(endpoint, *keys),
+        ready=ready or (lambda: check_s3(endpoint, *keys)),
         layer=0,
     )
     return spec, {"s3_endpoint": endpoint, "s3_access_key": keys[0], "s3_secret_key": keys[1]}

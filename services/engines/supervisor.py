@@ -55,7 +55,7 @@ class Supervisor:
         """Start all children and return when all are ready.
 
         Raises:
-            EngineError: one of them failed; all others have been stopped by then.
+            EngineError: one of them failed; the others run on until ``stop``.
         """
         self._warden = _start_warden(self.run_id)
         for keeper in self._keepers.values():
@@ -64,9 +64,7 @@ class Supervisor:
             while not keeper.ready.wait(READY_POLL_S):
                 if self.failed.is_set() or self.stopping.is_set():
                     break
-        if self.failed.is_set():
-            self.stop()
-            raise self._failures[0]
+        self.raise_failure()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Block until a failure (returns True) or for so many seconds (returns False)."""

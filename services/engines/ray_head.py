@@ -1,0 +1,84 @@
+"""A Ray head node for one machine: control store and raylet, and none of the helpers that only a cluster needs.
+
+``ray start --head`` also starts a dashboard, a client server, an autoscaler monitor and a log monitor: together 400 MB
+and many seconds on two cores. This program starts the same node through the class that ``ray start`` itself uses
+(not a public one: the lock pins Ray's version, and a test runs it), without those four, and lives until a part of
+the node dies (exit code 1) or it is told to stop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from ray._private.node import Node
+from ray._private.parameter import RayParams
+
+POLL_S = 1.0
+
+
+class HeadNode(Node):
+    """A head without the dashboard's process."""
+
+    def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
+        """Start nothing."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code."""
+    options = _parse(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    node = HeadNode(_parameters(options), head=True, shutdown_at_exit=False, spawn_reaper=True)
+    print(f"node started, session folder {node.get_session_dir_path()}", flush=True)
+    try:
+        return _watch(node, stop)
+    finally:
+        node.kill_all_processes(check_alive=False, allow_graceful=True)
+
+
+def _watch(node: Node, stop: threading.Event) -> int:
+    while not stop.wait(POLL_S):
+        if dead := node.dead_processes():
+            names = ", ".join(f"{kind} (exit code {process.returncode})" for kind, process in dead)
+            print(f"died: {names}", flush=True)
+            return 1
+    return 0
+
+
+def _parameters(options: argparse.Namespace) -> RayParams:
+    return RayParams(
+        node_ip_address=options.host,
+        gcs_server_port=options.port,
+        # Workers take any free port: Ray's default range would collide with ports of ours.
+        min_worker_port=0,
+        max_worker_port=0,
+        dashboard_agent_listen_port=options.agent_port,
+        num_cpus=options.cpus,
+        object_store_memory=options.object_store_bytes,
+        temp_dir=str(options.folder),
+        include_dashboard=False,
+        include_log_monitor=False,
+        no_monitor=True,
+    )
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m services.engines.ray_head", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True, help="of the control store")
+    parser.add_argument("--agent-port", type=int, required=True)
+    parser.add_argument("--cpus", type=int, required=True)
+    parser.add_argument("--object-store-bytes", type=int, required=True)
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="for sessions, sockets and logs; a short path"
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

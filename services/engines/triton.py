@@ -1,0 +1,135 @@
+"""Triton as a child: the server and its Python backend from a wheel, on a model repository of ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
+
+from tritonclient.grpc import InferenceServerClient
+
+from services.engines.child import ChildSpec, Launch, Say, python_path
+from services.engines.errors import EngineError
+from services.engines.ports import HOST, Ports
+from services.engines.state import State
+
+CHECK_TIMEOUT_S = 3.0
+EXIT_TIMEOUT_S = 3
+
+
+def triton_spec(
+    state: State, ports: Ports, models: Path, environment: dict[str, str], server: Path | None = None
+) -> tuple[ChildSpec, str]:
+    """The child and its gRPC address (host:port).
+
+    Args:
+        models: the model repository, one folder a model.
+        environment: added to the Python models' environment (for example where the weights are).
+        server: another ``tritonserver`` than the wheel's.
+    Raises:
+        EngineError: there is no model repository, or the wheel is not installed.
+    """
+    names = model_names(models)
+    url = f"{HOST}:{ports.of('triton_grpc')}"
+    listen = _addresses(ports)
+    spec = ChildSpec(
+        name="triton",
+        prepare=lambda say: _prepare(state, models, listen, environment, server, say),
+        ready=lambda: check_triton(url, names),
+        layer=1,
+        # It may ignore SIGTERM for good while a client holds a stream open; then its group is killed.
+        stop_grace_s=6.0,
+    )
+    return spec, url
+
+
+def check_triton(url: str, models: tuple[str, ...] = ()) -> None:
+    """Return when the server and the named models are ready; raise otherwise."""
+    client = InferenceServerClient(url)
+    try:
+        if not client.is_server_ready(client_timeout=CHECK_TIMEOUT_S):
+            raise ConnectionError("the server is up but not ready")
+        for name in models:
+            if not client.is_model_ready(name, client_timeout=CHECK_TIMEOUT_S):
+                raise ConnectionError(f"model {name} is not ready")
+    finally:
+        client.close()
+
+
+def model_names(models: Path) -> tuple[str, ...]:
+    """Names of the models in a repository: folders with a ``config.pbtxt``."""
+    names = tuple(sorted(path.parent.name for path in models.glob("*/config.pbtxt")))
+    if not names:
+        raise EngineError(f"triton: no model (a folder with config.pbtxt) in {models}")
+    return names
+
+
+def _addresses(ports: Ports) -> tuple[str, ...]:
+    """Listening options of the three endpoints, all on loopback."""
+    arguments: list[str] = []
+    for kind in ("http", "grpc", "metrics"):
+        port = str(ports.of(f"triton_{kind}"))
+        arguments += [f"--{kind}-address", HOST, f"--{kind}-port", port]
+    return tuple(arguments)
+
+
+def _prepare(
+    state: State,
+    models: Path,
+    listen: tuple[str, ...],
+    environment: dict[str, str],
+    server: Path | None,
+    say: Say,
+) -> Launch:
+    wheel = _wheel()
+    say("laying out its Python backend")
+    backends = _lay_out_backends(wheel, state.subfolder("triton") / "backends")
+    program = server or wheel / "bin" / "tritonserver"
+    argv = (
+        str(program),
+        *("--model-repository", str(models.absolute()), "--backend-directory", str(backends)),
+        *listen,
+        *("--exit-timeout-secs", str(EXIT_TIMEOUT_S), "--allow-metrics", "true"),
+    )
+    return Launch(argv, env={**_libraries(wheel), "PYTHONPATH": python_path(), **environment})
+
+
+def _wheel() -> Path:
+    spec = find_spec("pytriton")
+    if spec is None or spec.origin is None:
+        raise EngineError(
+            "triton: its wheel is not installed: run `make setup`, or set STREAMREFER_TRITON_URL"
+        )
+    return Path(spec.origin).with_name("tritonserver")
+
+
+def _lay_out_backends(wheel: Path, folder: Path) -> Path:
+    """Triton wants library, helper and this Python's stub in one folder; the wheel has them apart."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stub = wheel / "python_backend_stubs" / python / "triton_python_backend_stub"
+    if not stub.is_file():
+        raise EngineError(f"triton: its wheel has no Python backend for Python {python}; use Python 3.11")
+    target = folder / "python"
+    target.mkdir(parents=True, exist_ok=True)
+    sources = [path for path in (wheel / "backends" / "python").iterdir() if path.is_file()]
+    for source in (*sources, stub):
+        fresh = target / (source.name + ".new")
+        shutil.copy2(source, fresh)
+        fresh.replace(target / source.name)
+    (target / stub.name).chmod(0o755)
+    return folder
+
+
+def _libraries(wheel: Path) -> dict[str, str]:
+    """The stub must load this interpreter's own libpython, not the distribution's of the same name."""
+    bundled = wheel.parents[1] / "nvidia_pytriton.libs"
+    own = sysconfig.get_config_var("LIBDIR")
+    path = [str(bundled), str(own), *os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)]
+    programs = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    return {
+        "LD_LIBRARY_PATH": os.pathsep.join(part for part in path if part),
+        "PATH": os.pathsep.join(programs),
+    }
