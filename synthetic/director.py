@@ -98,7 +98,7 @@ class Director:
         body = self._cast()
         for _ in range(30):
             self.plan.still(body)
-            if self._clear(body):
+            if self._clear(body) and self._room(body, body.x, body.z) > 1.1:
                 break
         self._admit(body)
 
@@ -143,10 +143,19 @@ class Director:
             z = Z_NEAR_M + (2.7 if body.z < Z_NEAR_M + 1.4 else 0.1) + float(self.rng.uniform(0, 0.7))
             self._go_to(body, now_s, body.x * 0.85, z)
         else:
-            z = min(max(body.z + float(self.rng.uniform(-0.9, 0.9)), Z_NEAR_M), Z_NEAR_M + 3.3)
-            side = -1.0 if body.x > 0 else 1.0
-            x = side * float(self.rng.uniform(0.1, 0.75)) * self.scene.camera.half_view_m(z)
+            spots = [self._spot(body) for _ in range(5)]
+            x, z = max(spots, key=lambda spot: self._room(body, *spot))
             self._go_to(body, now_s, x, z)
+
+    def _spot(self, body: Body) -> tuple[float, float]:
+        """Somewhere in the other half of the view, at about the same distance."""
+        z = min(max(body.z + float(self.rng.uniform(-0.9, 0.9)), Z_NEAR_M), Z_NEAR_M + 3.3)
+        side = -1.0 if body.x > 0 else 1.0
+        return side * float(self.rng.uniform(0.1, 0.78)) * self.scene.camera.half_view_m(z), z
+
+    def _room(self, body: Body, x: float, z: float) -> float:
+        """Metres sideways to the next body, for neighbours hide each other whatever their distance."""
+        return min((abs(b.x - x) for b in self.simulation.bodies if b is not body), default=9.0)
 
     def _go_to(self, body: Body, now_s: float, x: float, z: float, reach: float = 0.0) -> None:
         """Move to a point, or through it by ``reach`` metres, and stop."""
