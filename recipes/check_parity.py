@@ -30,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"check_parity: {fault}", file=sys.stderr)
         return 2
     misses = sum(not row.ok for row in rows)
+    if not rows:
+        print(f"check_parity: {given.folder} holds nothing to compare", file=sys.stderr)
+        return 2
     print(render(rows))
     print(f"{len(rows)} comparisons, {misses} missed" if misses else f"{len(rows)} comparisons, all hold")
     return 1 if misses else 0

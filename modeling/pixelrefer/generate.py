@@ -97,20 +97,23 @@ class Captioner:
             timings_s=watch.timings_s,
         )
 
-    def embed(self, prepared: Prepared) -> Tensor:
-        """Embeddings [S,C] of the prompt, with the features of objects and scene in their places."""
+    def embed(self, prepared: Prepared, start: Tensor | None = None) -> Tensor:
+        """Embeddings [S,C] of the prompt, with the features of objects and scene in their places.
+
+        `start` int [M,K] overrides the first centroids of the clustering.
+        """
         network = self.network
         ids = prepared.ids.to(network.device)
         embeds = network.embed_tokens(ids).clone()
         views = prepared.views
         if isinstance(network, PixelReferLite):
             assert isinstance(views, LiteViews)
-            embeds[ids == self._region] = network.object_embeddings(views).flatten(0, 1)
+            embeds[ids == self._region] = network.object_embeddings(views, start).flatten(0, 1)
             return embeds
         assert not isinstance(views, LiteViews)
         embeds[ids == self._image] = network.scene_embeddings(views.scene)[views.kept.to(network.device)]
         if views.crops is not None:
-            embeds[ids == self._region] = network.object_embeddings(views)
+            embeds[ids == self._region] = network.object_embeddings(views, start)
         return embeds
 
     def _speak(self, embeds: Tensor, limit: int, on_token: OnToken | None, watch: Stopwatch) -> Spoken:

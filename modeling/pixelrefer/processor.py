@@ -110,9 +110,9 @@ class Processor:
         for number in request.order():
             crop = crop_object(request.frames[request.mask_frames[number]], masks[number], self.config)
             tokens = 0 if crop is None else region_tokens(crop, self.config)
-            if crop is not None and tokens:
+            if crop is not None:
                 crops.append(crop)
-            else:
+            if not tokens:
                 logger.warning("mask %d covers no cell of its crop and is not shown to the model", number)
             tags[request.objects[number]] += region_tag(tokens)
         views = self.scene_views(request.frames, request.times_s is not None, crops)

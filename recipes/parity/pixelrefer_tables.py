@@ -1,0 +1,104 @@
+"""Tables of sizes and texts that need no network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from modeling.pixelrefer.config import CaptionerConfig
+from modeling.pixelrefer.crops import ObjectCrop, crop_lite, crop_object
+from modeling.pixelrefer.images import ImagePacker, PatchSettings, target_size
+from modeling.pixelrefer.processor import region_tokens
+from modeling.pixelrefer.prompt import timed_region_tag
+from modeling.pixelrefer.sampling import sample_frames
+from modeling.pixelrefer.tokenizer import REGION
+from recipes.parity.table import Row, equal
+
+PUBLISHED_TOKENS = 32
+SHOWN = 6
+"""Entries of a frame list that a table quotes."""
+
+Entry = Mapping[str, Any]
+
+
+def table_rows(tables: Mapping[str, Sequence[Entry]], configs: Sequence[CaptionerConfig]) -> list[Row]:
+    """One row a table; the difference counts the entries that disagree."""
+    base = configs[0]
+    found = [
+        _row("target sizes", [_size_agrees(entry, base) for entry in tables.get("smart_resize", [])]),
+        _row("frame choice", [_frames_agree(entry) for entry in tables.get("frame_sample", [])]),
+        _row("Lite region tags", [_tag_agrees(entry) for entry in tables.get("lite_region_tag", [])]),
+    ]
+    for config in configs:
+        agreed = [_crop_agrees(entry, config) for entry in tables.get("crop", [])]
+        found.append(_row(f"{config.framework} crops", agreed))
+    return [row for row in found if row is not None]
+
+
+def _row(stage: str, agreed: list[bool]) -> Row | None:
+    return equal("tables", stage, agreed, [True] * len(agreed)) if agreed else None
+
+
+def _size_agrees(entry: Entry, config: CaptionerConfig) -> bool:
+    """The published formula can reach a side of 0; ours then gives the smallest side there is."""
+    down, edge = entry["image_downsampling"], config.vision.patch_px
+    packer = ImagePacker(replace(config, mm_max_length=entry["mm_max_length"]), PatchSettings())
+    budget = packer.budget(down, entry["images_sharing_budget"])
+    size = target_size(*entry["hw"], edge * down, budget, PatchSettings().min_pixels)
+    wanted = tuple(max(side, edge * down) for side in entry["result_hw"])
+    return budget == entry["budget_pixels"] and size == wanted
+
+
+def _frames_agree(entry: Entry) -> bool:
+    fps = entry["fps"] if entry["mode"] == "fps" else None
+    chosen = sample_frames(entry["frames_in_clip"], entry["video_fps"], fps, entry["max_frames"])
+    times = [number / entry["video_fps"] for number in chosen[:SHOWN]]
+    same = len(chosen) == entry["count"] and chosen[-1] == entry["last"]
+    return same and chosen[: len(entry["first"])] == entry["first"] and times == entry["timestamps_first"]
+
+
+def _tag_agrees(entry: Entry) -> bool:
+    times = [entry["timestamps"][number] for number in entry["mask_frame_indices"]]
+    return timed_region_tag(times, entry["tokens_per_mask"]) == entry["text"].replace("<REGION>", REGION)
+
+
+def _crop_agrees(entry: Entry, config: CaptionerConfig) -> bool:
+    height, width = entry["frame_hw"]
+    top, left, bottom, right = entry["rect_tlbr_exclusive"]
+    mask = np.zeros((height, width), np.uint8)
+    mask[top:bottom, left:right] = 1
+    frame = np.zeros((height, width, 3), np.uint8)
+    config = replace(config, mask_num=PUBLISHED_TOKENS, mm_max_length=8192)
+    if config.framework == "pixelreferlite":
+        crop = crop_lite(frame, mask, config).crop
+        return _describe(crop, config.mask_num) == _quoted(entry["pixelrefer_lite"])
+    crop = crop_object(frame, mask, config)
+    assert crop is not None
+    agreed = _describe(crop, region_tokens(crop, config)) == _quoted(entry["pixelrefer"])
+    return agreed and all(
+        _encoder_grid(crop, config, sharing) == entry["pixelrefer"].get(f"encoder_grid_L8192_{sharing}_crops")
+        for sharing in (1, 4)
+    )
+
+
+def _describe(crop: ObjectCrop, tokens: int) -> Entry:
+    cells = np.flatnonzero(crop.grid.numpy() > 0)
+    return {
+        "crop_hw": list(crop.image.shape[:2]),
+        "box": list(crop.box),
+        "tokens": tokens,
+        "grid_hw": list(crop.grid.shape),
+        "positive_cells": len(cells),
+        "sum_of_flat_cell_indices": int(cells.sum()),
+    }
+
+
+def _quoted(entry: Entry) -> Entry:
+    return {key: value for key, value in entry.items() if not key.startswith("encoder_grid")}
+
+
+def _encoder_grid(crop: ObjectCrop, config: CaptionerConfig, sharing: int) -> list[int]:
+    budget = ImagePacker(config, PatchSettings()).budget(1, sharing)
+    size = target_size(*crop.image.shape[:2], config.vision.patch_px, budget, PatchSettings().min_pixels)
+    return [side // config.vision.patch_px for side in size]
