@@ -192,10 +192,11 @@ class Network:
         return model.obj_ptr_tpos_proj(get_1d_sine_pe(far, dim=width)).unsqueeze(1)
 
     def _memory_plane(self, features: torch.Tensor) -> torch.Tensor:
-        if self._memory_position is None:
-            plane = self.model.memory_encoder.position_encoding(features)
-            self._memory_position = plane[:1].to(torch.float32).clone()
-        return self._memory_position
+        """Sine code of the places of a memory, float32 [1, c, f, f]: the same for every memory of a network."""
+        plane = self._memory_position
+        if plane is None:
+            plane = self._memory_position = self.model.memory_encoder.position_encoding(features)[:1].float()
+        return plane
 
     def _heads(
         self,

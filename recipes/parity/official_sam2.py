@@ -98,7 +98,7 @@ class OfficialRun:
         return {name: out[key][0] for key, name in OUTPUTS.items()}
 
 
-def _state(images: torch.Tensor, size: tuple[int, int], device: torch.device) -> dict:
+def _state(images: torch.Tensor, size: tuple[int, ...], device: torch.device) -> dict:
     """What ``init_state`` makes for a folder of pictures, for pictures in memory."""
     per_object = ("point_inputs_per_obj", "mask_inputs_per_obj", "output_dict_per_obj")
     more = ("temp_output_dict_per_obj", "frames_tracked_per_obj", "cached_features", "constants")

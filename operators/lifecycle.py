@@ -1,0 +1,137 @@
+"""The life of one track: tentative, active, hidden, retired. Pure rules on what the segmenter says each frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from operators.masks import at_border, box_overlap, overlap
+from operators.types import TrackState
+
+
+@dataclass(frozen=True, slots=True)
+class LifeSettings:
+    """When a track is believed, given up, found again or merged. Times are seconds of camera time."""
+
+    confirmations: int = 2  # frames in view after birth until a track is opened
+    hide_timeout_s: float = 8.0
+    left_timeout_s: float = 2.0  # for what was last seen at the border, or before a cut
+    min_visible: float = 0.0003  # smallest mask that counts as seen, share of the picture
+    max_visible: float = 0.7  # a mask that floods the picture has lost its object
+    twin_overlap: float = 0.8  # two tracks this much alike ...
+    twin_frames: int = 5  # ... for so many frames in a row are one object
+    refind_overlap: float = 0.3  # box overlap with the last box at which a hidden track is meant
+    refind_likeness: float = 0.9  # cosine of appearances at which it is meant elsewhere
+    refind_margin: float = 0.05  # and by so much more than any other track in view
+    refind_size: float = 4.0  # largest ratio of areas
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One track as it stands after the newest frame.
+
+    ``key`` orders tracks by birth; ``track_id`` is empty until the track is opened; ``object_id`` is the
+    segmenter's. ``box`` and ``area`` (share of the picture) are those of the last frame it was seen on.
+    """
+
+    key: int
+    object_id: int
+    state: TrackState
+    seen_s: float
+    box: tuple[float, float, float, float]
+    area: float
+    track_id: str = ""
+    hits: int = 0  # frames seen in a row without being active
+    doubted: bool = False  # the scene was cut: believed again only when confirmed again
+
+    @property
+    def opened(self) -> bool:
+        return bool(self.track_id)
+
+
+def seen(track: Track, time_s: float, box: np.ndarray, area: float, settings: LifeSettings) -> Track:
+    """The track after a frame on which its object is in view; it may have become active."""
+    hits = 0 if track.state == "active" else track.hits + 1
+    doubtful = track.state == "tentative" or track.doubted
+    if doubtful and hits < settings.confirmations:
+        # A doubted track must not take its place and look from what it may have jumped to.
+        place = {} if track.doubted else {"box": _corners(box), "area": area, "seen_s": time_s}
+        return replace(track, hits=hits, **place)
+    return replace(track, state="active", hits=0, doubted=False, seen_s=time_s, box=_corners(box), area=area)
+
+
+def unseen(track: Track) -> Track | None:
+    """The track after a frame without its object: hidden, or None for a tentative one, which is given up."""
+    return None if track.state == "tentative" else replace(track, state="hidden", hits=0)
+
+
+def doubt(track: Track) -> Track | None:
+    """The track after a cut: kept only if it is found again."""
+    return None if track.state == "tentative" else replace(track, state="hidden", hits=0, doubted=True)
+
+
+def expired(track: Track, time_s: float, settings: LifeSettings) -> str:
+    """Why a hidden track is to be retired now: ``left``, ``cut`` or ``lost``; empty while it may return."""
+    hidden_s = time_s - track.seen_s
+    if track.state != "hidden":
+        return ""
+    if hidden_s > settings.left_timeout_s and track.doubted:
+        return "cut"
+    if hidden_s > settings.left_timeout_s and at_border(np.array(track.box)):
+        return "left"
+    return "lost" if hidden_s > settings.hide_timeout_s else ""
+
+
+def hidden_here(tracks: Sequence[Track], box: np.ndarray, settings: LifeSettings) -> Track | None:
+    """The hidden track that was last seen where ``box`` is, if there is one."""
+    near = [(box_overlap(np.array(track.box), box), track) for track in tracks if track.state == "hidden"]
+    best, track = max(near, key=lambda item: (item[0], -item[1].key), default=(0.0, None))
+    return track if best >= settings.refind_overlap else None
+
+
+def hidden_alike(
+    newcomer: Track, tracks: Sequence[Track], looks: Mapping[int, np.ndarray | None], settings: LifeSettings
+) -> Track | None:
+    """The hidden track that ``newcomer`` looks like, clearly more than like any track in view.
+
+    ``looks`` holds appearances by key. Without the margin a segmenter whose objects all look alike would
+    give every newcomer somebody else's name.
+    """
+    own = looks.get(newcomer.key)
+    if own is None:
+        return None
+    others = [track for track in tracks if track.key != newcomer.key]
+    likeness = {track.key: _cosine(own, looks.get(track.key)) for track in others}
+    rival = max((likeness[track.key] for track in others if track.state != "hidden"), default=-1.0)
+    wanted = max(settings.refind_likeness, rival + settings.refind_margin)
+    alike = [
+        track
+        for track in others
+        if track.state == "hidden"
+        and likeness[track.key] >= wanted
+        and max(track.area, newcomer.area) <= settings.refind_size * min(track.area, newcomer.area)
+    ]
+    return max(alike, key=lambda track: (likeness[track.key], -track.key), default=None)
+
+
+def count_twins(
+    before: Mapping[tuple[int, int], int], masks: Mapping[int, np.ndarray], settings: LifeSettings
+) -> dict[tuple[int, int], int]:
+    """For how many frames in a row each pair of keys (older, younger) has had much the same mask."""
+    keys = sorted(masks)
+    pairs = [(a, b) for at, a in enumerate(keys) for b in keys[at + 1 :]]
+    alike = (pair for pair in pairs if overlap(masks[pair[0]], masks[pair[1]]) > settings.twin_overlap)
+    return {pair: before.get(pair, 0) + 1 for pair in alike}
+
+
+def _corners(box: np.ndarray) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (float(value) for value in box)
+    return x0, y0, x1, y1
+
+
+def _cosine(a: np.ndarray, b: np.ndarray | None) -> float:
+    if b is None:
+        return -1.0
+    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
