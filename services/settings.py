@@ -39,12 +39,19 @@ class Settings(BaseModel):
     s3_secure: bool = Field(False, description="speak TLS to the S3 server")
     triton_url: str = Field("", description="host:port of Triton's gRPC endpoint")
     ray_address: str = Field("", description="host:port of Ray's head")
+    ray_token: SecretStr = Field(SecretStr(""), description="token of a Ray cluster that wants one")
     gateway_url: str = Field("", description="http://host:port of our own gateway")
 
     def environment(self) -> dict[str, str]:
         """The same settings as ``STREAMREFER_*`` variables, to hand to a child process."""
-        values = self.model_dump(mode="json") | {"s3_secret_key": self.s3_secret_key.get_secret_value()}
-        return {PREFIX + name.upper(): _as_text(value) for name, value in values.items()}
+        return {PREFIX + name.upper(): _as_text(value) for name, value in self.plain().items()}
+
+    def plain(self) -> dict[str, Any]:
+        """JSON values with the secrets in clear: for children and for the owner's own file, never for a log."""
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in self.model_dump().items()
+        } | {"data": str(self.data), "weights": str(self.weights)}
 
 
 def load_settings(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,9 +73,8 @@ class Plan:
             raise EngineError("an application needs the engine ray")
         self._options, self._state, self._progress = options, state, progress
         self._ports = Ports(state.values.get("ports", {}), options.ports)
-        self.settings = load_settings(options.data, running=False)
+        self.settings = load_settings(state.folder, running=False)  # absolute: children have other folders
         self.specs: list[ChildSpec] = []
-        self._extra: dict[str, str] = {}
         self._embed_stores()
         self._embed_compute()
         self._add_services()
@@ -95,13 +93,13 @@ class Plan:
         """Triton and Ray: their workers inherit all addresses, each other's too, so addresses come first."""
         known, options, state = self.settings, self._options, self._state
         triton = self._embeds("triton", known.triton_url, lambda: check_triton(known.triton_url))
-        token = os.environ.get("RAY_AUTH_TOKEN", "")
+        token = known.ray_token.get_secret_value()
         ray = self._embeds("ray", known.ray_address, lambda: check_ray(known.ray_address, token))
         if triton:
             self._know(triton_url=f"{HOST}:{self._ports.of('triton_grpc')}")
         if ray:
-            self._know(ray_address=f"{HOST}:{self._ports.of('ray')}")
-            self._extra |= ray_environment(state)
+            address = f"{HOST}:{self._ports.of('ray')}"
+            self._know(ray_address=address, ray_token=state.remembered("ray_token", 32))
         if triton:
             self._add(triton_spec(state, self._ports, options.models, self._environment())[0])
         if ray:
@@ -120,7 +118,8 @@ class Plan:
             self._add(ingest_spec(self._environment(), stores))
 
     def _environment(self) -> dict[str, str]:
-        return {**self.settings.environment(), **self._extra}
+        known = self.settings
+        return {**known.environment(), **ray_environment(known.ray_token.get_secret_value())}
 
     def _embeds(self, name: str, address: str, check: Callable[[], None]) -> bool:
         """True when the engine is to be started by us; one given by address is checked instead."""

@@ -51,9 +51,9 @@ class ServeApp:
     ready_timeout_s: float = 180.0
 
 
-def ray_environment(state: State) -> dict[str, str]:
-    """What everyone needs who talks to the embedded Ray: without the token, any local user could run code on it."""
-    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": state.remembered("ray_token", 32)}
+def ray_environment(token: str) -> dict[str, str]:
+    """Ray's own variables for its token; without one, any user of the machine could run code on the cluster."""
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token} if token else {}
 
 
 def ray_spec(state: State, ports: Ports, environment: Mapping[str, str]) -> tuple[ChildSpec, str]:

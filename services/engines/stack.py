@@ -45,7 +45,8 @@ class Stack:
         """
         try:
             self._announce()
-            self._supervisor.start()
+            with self.progress:
+                self._supervisor.start()
         except BaseException:
             self.stop()
             raise
@@ -74,9 +75,8 @@ class Stack:
 
     def _announce(self) -> None:
         """Write the addresses where the command line and the services look for them."""
-        secret = {"s3_secret_key": self.settings.s3_secret_key.get_secret_value()}
         self._state.values |= {
-            "settings": self.settings.model_dump(mode="json", exclude={"data"}) | secret,
+            "settings": self.settings.plain(),
             "pid": os.getpid(),
             "run_id": self.run_id,
         }
