@@ -19,6 +19,13 @@ from operators.wording import is_news, label_of
 
 Kind = Literal["new", "update", "correction", "lost", "found", "heartbeat", "silent"]
 SPOKEN_KINDS = frozenset({"new", "update", "correction", "lost", "found"})
+LOSSES = {
+    "": "is out of sight",
+    "lost": "is out of sight",
+    "cut": "is out of sight",
+    "left": "has left the view",
+}
+"""Why a track ends when its object is gone; any other reason means the track was never an object of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,8 @@ def decide(memory: TrackMemory | None, look: Look, settings: DescribeSettings) -
 
     if look.state == "tentative":
         return Decision(look.track_id, "silent", "not yet sure of the object")
+    if look.closed_for not in LOSSES:
+        return Decision(look.track_id, "silent", f"given up: {look.closed_for}")
     if before.text is None:
         return _first(look, settings, ask)
     if _too_soon(before, look, settings):
@@ -130,8 +139,8 @@ def _first(look: Look, settings: DescribeSettings, ask: Callable[[Kind, str], De
 
 def _lost_unseen(before: TrackMemory, look: Look) -> Decision:
     """A loss of which this clip has no picture: said from the label alone."""
-    how = "has left the view" if look.state == "retired" else "is out of sight"
-    return Decision(look.track_id, "lost", look.state, text=f"the {before.label or 'object'} {how}")
+    text = f"the {before.label or 'object'} {LOSSES[look.closed_for]}"
+    return Decision(look.track_id, "lost", look.closed_for or look.state, text=text)
 
 
 def _too_soon(before: TrackMemory, look: Look, settings: DescribeSettings) -> bool:
@@ -170,6 +179,15 @@ def _quiet(before: TrackMemory, look: Look, settings: DescribeSettings) -> Decis
 def _overdue(memory: TrackMemory, look: Look, settings: DescribeSettings) -> bool:
     """Whether nothing was recorded of the track for so long that a sign of life is due."""
     return look.end_s - (memory.recorded_at_s or 0.0) >= settings.quiet_limit_s
+
+
+def worth_streaming(memory: TrackMemory | None, decision: Decision, text_so_far: str) -> bool:
+    """Whether unfinished text may be shown: what ends in silence should not have been seen before."""
+    if decision.kind in ("new", "lost", "found"):
+        return True
+    whole_words = text_so_far.rsplit(" ", 1)[0]
+    spoken = memory or TrackMemory()
+    return label_of(whole_words) == spoken.label and is_news(whole_words, spoken.text)
 
 
 def judge(

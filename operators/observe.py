@@ -39,6 +39,7 @@ class Look:
     width: float
     contacts: tuple[str, ...]
     cut: bool = False
+    closed_for: str = ""  # why the track was retired, in the tracker's words
 
 
 def choose_frames(visible: Sequence[int] | np.ndarray, limit: int = 6) -> tuple[int, ...]:
@@ -60,6 +61,7 @@ def look_at(
     times_s: Sequence[float],
     span_s: tuple[float, float],
     cut: bool = False,
+    closed_for: str = "",
     settings: ObserveSettings = ObserveSettings(),
 ) -> Look:
     """Boil a masklet down to what the decision needs. ``times_s`` are the camera times of the clip's frames."""
@@ -73,12 +75,13 @@ def look_at(
         frames=tuple(int(frame) for frame in frames),
         first_seen_s=float(times_s[frames[0]]) if seen else None,
         last_seen_s=float(times_s[frames[-1]]) if seen else None,
-        state=masklet.state,
+        state="retired" if closed_for else masklet.state,
         motion=_motion(masklet.boxes[frames], settings) if seen else "still",
         centre=_centre(last_box) if seen else None,
         width=float(last_box[2] - last_box[0]) if seen else 0.0,
         contacts=_contacts(masklet, others, int(frames[-1]), settings.contact_margin) if seen else (),
         cut=cut,
+        closed_for=closed_for,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from operators.describe import DescribeSettings, TrackMemory, decide, judge
+from operators.describe import Decision, DescribeSettings, TrackMemory, decide, judge, worth_streaming
 from operators.observe import Look
 
 SETTINGS = DescribeSettings()
@@ -130,11 +130,31 @@ def test_loss_is_spoken_once_with_the_last_pictures(met: Teller) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "words"), [("retired", "has left the view"), ("hidden", "is out of sight")]
+    ("why", "words"),
+    [
+        ({"state": "retired", "closed_for": "left"}, "has left the view"),
+        ({"state": "retired", "closed_for": "lost"}, "is out of sight"),
+        ({"state": "hidden"}, "is out of sight"),
+    ],
 )
-def test_a_loss_nobody_pictured_is_said_from_the_label(met: Teller, state: str, words: str) -> None:
-    verdict = met.clip(1, frames=(), state=state)
+def test_a_loss_nobody_pictured_is_said_from_the_label(met: Teller, why: dict, words: str) -> None:
+    verdict = met.clip(1, frames=(), **why)
     assert (verdict.kind, verdict.text) == ("lost", f"the red car {words}")
+
+
+def test_a_track_that_was_no_object_of_its_own_ends_in_silence(met: Teller) -> None:
+    verdict = met.clip(1, state="retired", closed_for="twin")
+    assert (verdict.kind, verdict.reason) == ("silent", "given up: twin")
+    assert met.memory.gone
+
+
+def test_only_text_that_will_be_spoken_is_streamed(met: Teller) -> None:
+    update, first = Decision("t", "update", "moved", ask=True), Decision("t", "new", "first sight", ask=True)
+    assert worth_streaming(None, first, "a")
+    assert not worth_streaming(met.memory, update, "a red car stays still and")
+    assert not worth_streaming(met.memory, update, "a red truck drives to the left")
+    assert not worth_streaming(met.memory, update, "a red car dri")
+    assert worth_streaming(met.memory, update, "a red car drives to")
 
 
 def test_a_return_is_spoken_after_two_seconds(met: Teller) -> None:

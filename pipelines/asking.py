@@ -1,0 +1,101 @@
+"""From a clip's evidence to a question for the captioner, and from its words to partials."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from contracts import topics
+from contracts.narrations import Kind, Partial
+from operators.types import Masklet
+from pipelines.evidence import Evidence
+from pipelines.ports import CaptionRequest, Publisher, PublisherFull
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How questions are put. ``question`` words one for a clip of so many seconds."""
+
+    question: Callable[[float], str]
+    prompt_version: str = ""
+    long_side_px: int = 320
+    max_new_tokens: int = 48
+
+
+def request_of(
+    request_id: str,
+    evidence: Evidence,
+    masklet: Masklet,
+    frames: Sequence[int],
+    asking: Asking,
+    deadline_s: float,
+) -> CaptionRequest:
+    """The question about one track, shown on ``frames`` (positions in the clip). Times count from the first frame."""
+    begin_s = evidence.times_s[0]
+    return CaptionRequest(
+        request_id=request_id,
+        pictures=np.stack([shrink(evidence.pictures[frame], asking.long_side_px) for frame in frames]),
+        times_s=np.array([evidence.times_s[frame] - begin_s for frame in frames], np.float32),
+        masks=np.ascontiguousarray(masklet.masks[list(frames)]),
+        mask_frames=tuple(range(len(frames))),
+        objects=(0,) * len(frames),
+        question=asking.question(evidence.end_s - begin_s),
+        max_new_tokens=asking.max_new_tokens,
+        deadline_s=deadline_s,
+    )
+
+
+def shrink(picture: np.ndarray, long_side_px: int) -> np.ndarray:
+    """The picture with its longer side at most so long, RGB uint8; smaller pictures are returned as they are."""
+    height, width = picture.shape[:2]
+    scale = long_side_px / max(height, width)
+    if scale >= 1:
+        return picture
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+
+
+class PartialTeller:
+    """Publishes the text so far with every token, best effort: a full or absent broker costs only the preview."""
+
+    def __init__(
+        self,
+        publisher: Publisher | None,
+        shown: Callable[[str], bool],
+        *,
+        narration_id: str,
+        camera_id: str,
+        track_id: str,
+        kind: Kind,
+        span_s: tuple[float, float],
+    ) -> None:
+        self._publisher = publisher
+        self._shown = shown
+        self._ids = {"narration_id": narration_id, "camera_id": camera_id, "track_id": track_id, "kind": kind}
+        self._span_s = span_s
+        self._text = ""
+        self._seq = 0
+
+    def __call__(self, piece: str, probability: float) -> bool:
+        """Take one token; True: go on."""
+        self._text += piece
+        if self._publisher is not None and piece and self._shown(self._text):
+            partial = Partial(
+                **self._ids, seq=self._seq, text=self._text, start_s=self._span_s[0], end_s=self._span_s[1]
+            )
+            self._seq += 1
+            self._publish(partial)
+        return True
+
+    def _publish(self, partial: Partial) -> None:
+        assert self._publisher is not None
+        try:
+            self._publisher.publish(topics.PARTIALS, partial.camera_id, partial.to_bytes())
+        except (PublisherFull, RuntimeError) as error:
+            log.debug("partial of %s not published: %s", partial.narration_id, error)
