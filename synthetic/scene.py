@@ -60,7 +60,8 @@ def check_view(split: str, width: int, height: int, fps: float) -> None:
 
 
 @lru_cache(maxsize=8)
-def _noise(height: int, width: int) -> np.ndarray:
+def grain(height: int, width: int) -> np.ndarray:
+    """Sensor noise float32 of deviation 1, ``NOISE_SHIFT`` larger than a picture, to be cut at random places."""
     shape = (height + NOISE_SHIFT, width + NOISE_SHIFT, 3)
     return np.random.default_rng(7).standard_normal(shape, dtype=np.float32)
 
@@ -76,7 +77,7 @@ class Scene:
         self.sprites: dict[int, Sprite | BallSprite] = {}
         self._paints: dict[int, Paint] = {}
         self.peak = float(self.light.field(9, 9).max())
-        self._noise = np.rint(_noise(height, width) * float(rng.uniform(1.0, 2.6))).astype(np.int16)
+        self._noise = np.rint(grain(height, width) * float(rng.uniform(1.0, 2.6))).astype(np.int16)
 
     def admit(self, rng: np.random.Generator, body: Body) -> None:
         """Choose the shade of a body and draw its sprite."""
@@ -168,7 +169,7 @@ class Scene:
         if full == 0:
             return Sight(0, 0, (0, 0, 0, 0), centre, 0)
         crop = ids[rect[1] : rect[3], rect[0] : rect[2]]
-        box = _box(crop == key, rect) if seen else (0, 0, 0, 0)
+        box = seen_box(crop == key, rect) if seen else (0, 0, 0, 0)
         cover = 0
         if seen < full * 0.5:
             counts = np.bincount(crop[np.asarray(mask) > 0], minlength=256)
@@ -182,7 +183,8 @@ class Scene:
         return np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
 
 
-def _box(owned: np.ndarray, rect: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+def seen_box(owned: np.ndarray, rect: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """Box in the frame of the pixels ``owned`` bool inside ``rect``; exclusive ends."""
     columns, rows = np.flatnonzero(owned.any(0)), np.flatnonzero(owned.any(1))
     return (
         rect[0] + int(columns[0]),
