@@ -48,6 +48,7 @@ class ChildSpec:
     ready_timeout_s: float = 180.0
     stop_signal: signal.Signals = signal.SIGTERM
     stop_grace_s: float = 10.0
+    deaths_per_minute: int = 5
 
 
 class Child:

@@ -15,7 +15,6 @@ from services.engines.errors import EngineError, failure
 from services.engines.progress import Progress
 
 READY_POLL_S = 0.2
-RESTARTS_PER_MINUTE = 5
 MINUTE_S = 60.0
 LONGEST_BACKOFF_S = 10.0
 
@@ -23,8 +22,8 @@ LONGEST_BACKOFF_S = 10.0
 class Restarts:
     """How long to wait before the next restart of one child, and when to give up."""
 
-    def __init__(self, per_minute: int = RESTARTS_PER_MINUTE) -> None:
-        self._limit = per_minute
+    def __init__(self, deaths_per_minute: int) -> None:
+        self._limit = deaths_per_minute
         self._deaths: list[float] = []
 
     def backoff_s(self, now_s: float) -> float | None:
@@ -147,7 +146,8 @@ class _Keeper:
             self._supervisor.fail(error)
 
     def _keep(self) -> None:
-        restarts = Restarts()
+        limit = self.spec.deaths_per_minute
+        restarts = Restarts(limit)
         first = True
         while not self._supervisor.stopping.is_set():
             problem = self._live_once(first)
@@ -159,9 +159,7 @@ class _Keeper:
             self.ready.clear()
             pause_s = restarts.backoff_s(time.monotonic())
             if pause_s is None:
-                raise failure(
-                    self.spec.name, f"{problem}, more than {RESTARTS_PER_MINUTE} times in a minute", self._log
-                )
+                raise failure(self.spec.name, f"{problem}, more than {limit} times in a minute", self._log)
             self._supervisor.progress.restarting(self.spec.name, problem, pause_s)
             self._supervisor.stopping.wait(pause_s)
 

@@ -13,7 +13,7 @@ class TritonPythonModel:
         for request in requests:
             sender = request.get_response_sender()
             value = pb_utils.get_input_tensor_by_name(request, "value").as_numpy()
-            setting = np.array([os.environ.get("ECHO_SETTING", "").encode()], dtype=object)
+            setting = np.array([os.environ.get("STREAMREFER_S3_BUCKET", "").encode()], dtype=object)
             for factor in (1.0, 2.0):
                 outputs = [pb_utils.Tensor("value", value * factor), pb_utils.Tensor("setting", setting)]
                 sender.send(pb_utils.InferenceResponse(outputs))
