@@ -1,0 +1,80 @@
+"""How the narrator works, from ``STREAMREFER_NARRATOR_*`` variables."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from modeling.pixelrefer.questions import LONG_SIDE_PX, MAX_FRAMES, PROMPT_VERSION, question
+from operators.describe import DescribeSettings
+from pipelines.asking import Asking
+from pipelines.narration import NarrationSettings
+from services.settings import SettingsError
+
+PREFIX = "STREAMREFER_NARRATOR_"
+
+
+class NarratorSettings(BaseModel):
+    """Seconds are of camera time unless the description says otherwise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(
+        default_factory=lambda: f"narrator-{socket.gethostname()}",
+        description="this replica's name; two that run at once must differ",
+    )
+    group_id: str = "streamrefer-narrator"
+    budget_share: float = Field(0.8, gt=0, le=10, description="of a clip's duration, for its questions")
+    behind_limit_s: float = Field(
+        20.0, gt=0, description="older clips get first sights, losses, returns only"
+    )
+    answer_s: float = Field(20.0, gt=0, le=300, description="longest wait for one answer, wall clock")
+    max_new_tokens: int = Field(48, ge=1, le=2048)
+    quiet_limit_s: float = Field(15.0, gt=0, description="longest silence about an object in view")
+    sentence_gap_s: float = Field(3.0, ge=0, description="between two sentences about one object")
+    hidden_limit_s: float = Field(2.0, ge=0, description="shorter absences need no word on the return")
+    label_clips: int = Field(8, ge=1, description="ask anew after so many clips without a change")
+    stuck_s: float = Field(180.0, gt=0, description="unhealthy after so long without a poll, wall clock")
+
+    def narration(self) -> NarrationSettings:
+        """The part that the pipeline knows."""
+        describe = DescribeSettings(
+            evidence_frames=MAX_FRAMES,
+            quiet_limit_s=self.quiet_limit_s,
+            sentence_gap_s=self.sentence_gap_s,
+            hidden_limit_s=self.hidden_limit_s,
+            label_clips=self.label_clips,
+        )
+        return NarrationSettings(
+            describe=describe,
+            budget_share=self.budget_share,
+            behind_limit_s=self.behind_limit_s,
+            answer_s=self.answer_s,
+        )
+
+    def asking(self) -> Asking:
+        """Questions worded and pictures sized as the captioner was trained on."""
+        return Asking(
+            question=lambda end_s: question("detail", end_s),
+            prompt_version=PROMPT_VERSION,
+            long_side_px=LONG_SIDE_PX,
+            max_new_tokens=self.max_new_tokens,
+        )
+
+
+def load_narrator_settings(environ: Mapping[str, str] = os.environ, **given: object) -> NarratorSettings:
+    """Variables, over which values ``given`` by the caller win. Raises SettingsError."""
+    values = {
+        name: environ[PREFIX + name.upper()]
+        for name in NarratorSettings.model_fields
+        if environ.get(PREFIX + name.upper())
+    }
+    try:
+        return NarratorSettings.model_validate({**values, **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise SettingsError(f"{PREFIX}{name.upper()}: {first['msg']}") from error
