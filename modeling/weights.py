@@ -1,5 +1,6 @@
 """Reading weights files: safetensors, whole or sharded, checked name by name and shape by shape."""
 
+import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 
 MOST_NAMES = 5
 """Names quoted in one complaint."""
+
+DIGEST_PART_BYTES = 1 << 20
 
 
 class WeightsError(ValueError):
@@ -35,6 +38,23 @@ def weight_files(folder: Path) -> list[Path]:
     raise WeightsError(
         f"{folder} holds no weights: expected model.safetensors or model.safetensors.index.json"
     )
+
+
+def weights_id(folder: Path) -> str:
+    """Name of the folder with a digest of its weights, for results to say what made them.
+
+    Of each file the size, the first and the last part count: training changes every tensor, and a file of many
+    gigabytes need not be read whole. Raises WeightsError.
+    """
+    digest = hashlib.sha256()
+    for file in weight_files(folder):
+        size = file.stat().st_size
+        digest.update(size.to_bytes(8, "little"))
+        with file.open("rb") as opened:
+            digest.update(opened.read(DIGEST_PART_BYTES))
+            opened.seek(max(0, size - DIGEST_PART_BYTES))
+            digest.update(opened.read(DIGEST_PART_BYTES))
+    return f"{folder.name}@{digest.hexdigest()[:12]}"
 
 
 def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:

@@ -246,6 +246,7 @@ def _answer_of(piece: _Piece, heard: _Heard) -> CaptionAnswer:
         finish=facts["finish"],
         prompt_tokens=facts["prompt_tokens"],
         object_tokens=facts["object_tokens"],
+        model=facts["model"],
         stage_s=facts["stage_s"],
     )
 

@@ -11,9 +11,8 @@ import queue
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import triton_python_backend_utils as pb
@@ -23,9 +22,8 @@ LONGEST_WAIT_S = 120.0
 """Deadline of a request that names none."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """A checked request with the way back to its client."""
+class Job(NamedTuple):
+    """A checked request, the way back to its client, and when the client stops waiting (monotonic seconds)."""
 
     request: Any
     sender: Any
@@ -36,21 +34,21 @@ class TritonPythonModel:
     """Requests wait in one bounded queue; one thread answers them in order."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        os.environ["OMP_NUM_THREADS"] = os.environ.get("STREAMREFER_CAPTIONER_THREADS", "1")
         folder = os.environ.get("STREAMREFER_CAPTIONER", "weights/captioner-embedded")
-        sys.path[:0] = filter(
-            None, os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        )  # Triton's stub forgets it
+        os.environ["OMP_NUM_THREADS"] = os.environ.get("STREAMREFER_CAPTIONER_THREADS", "1")
+        # Triton's stub does not look at this variable by itself.
+        sys.path[:0] = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
         try:
-            from modeling.pixelrefer.generate import Captioner  # torch reads the number of threads here
+            from modeling.pixelrefer.generate import Captioner  # torch reads its number of threads here
+            from modeling.weights import weights_id
 
             device = os.environ.get("STREAMREFER_CAPTIONER_DEVICE", "cpu")
             self._captioner = Captioner.load(Path(folder), device=device)
+            self._model = weights_id(Path(folder))
         except Exception as error:
             raise pb.TritonModelException(f"captioner weights in {folder}: {one_line(error)}") from None
-        self._waiting: queue.Queue[Job | None] = queue.Queue(
-            int(os.environ.get("STREAMREFER_CAPTIONER_QUEUE", "32"))
-        )
+        most = int(os.environ.get("STREAMREFER_CAPTIONER_QUEUE", "32"))
+        self._waiting: queue.Queue[Job | None] = queue.Queue(most)
         self._worker = threading.Thread(target=self._work, daemon=True, name="captioner")
         self._worker.start()
 
@@ -61,16 +59,15 @@ class TritonPythonModel:
             try:
                 self._waiting.put_nowait(Job(unpack(request), sender, deadline_of(request)))
             except ValueError as error:
-                refuse(sender, f"refused: {one_line(error)}", pb.TritonError.INVALID_ARG)
+                refuse(sender, "refused", one_line(error), pb.TritonError.INVALID_ARG)
             except queue.Full:
-                refuse(
-                    sender, f"busy: {self._waiting.maxsize} requests wait already", pb.TritonError.UNAVAILABLE
-                )
+                cause = f"{self._waiting.maxsize} requests wait already"
+                refuse(sender, "busy", cause, pb.TritonError.UNAVAILABLE)
 
     def finalize(self) -> None:
         """Refuse whatever still waits and stop the worker."""
         while not self._waiting.empty():
-            refuse(self._waiting.get_nowait().sender, "busy: the captioner stops", pb.TritonError.UNAVAILABLE)
+            refuse(self._waiting.get_nowait().sender, "busy", "it stops", pb.TritonError.UNAVAILABLE)
         self._waiting.put_nowait(None)
         self._worker.join(timeout=5)
 
@@ -79,10 +76,9 @@ class TritonPythonModel:
             try:
                 self._answer(job)
             except ValueError as error:  # it fits the tensors but not the model
-                refuse(job.sender, f"refused: {one_line(error)}", pb.TritonError.INVALID_ARG)
+                refuse(job.sender, "refused", one_line(error), pb.TritonError.INVALID_ARG)
             except Exception as error:  # one request's fault must not end the service
-                pb.Logger.log_error(f"captioner: {one_line(error)}")
-                refuse(job.sender, f"failed: {one_line(error)}", pb.TritonError.INTERNAL)
+                refuse(job.sender, "failed", one_line(error), pb.TritonError.INTERNAL)
 
     def _answer(self, job: Job) -> None:
         def wanted() -> bool:
@@ -95,11 +91,11 @@ class TritonPythonModel:
 
         answer = self._captioner.describe(job.request, on_token) if wanted() else None
         if answer is not None and answer.finish != "cancelled":
-            job.sender.send(pack(answer.text, 0.0, summary(answer)), flags=FINAL)
+            job.sender.send(pack(answer.text, 0.0, summary(answer, self._model)), flags=FINAL)
         elif job.sender.is_cancelled():
-            refuse(job.sender, "cancelled: by the client", pb.TritonError.CANCELLED)
+            refuse(job.sender, "cancelled", "by the client", pb.TritonError.CANCELLED)
         else:
-            refuse(job.sender, "deadline: passed before the answer was complete", pb.TritonError.UNAVAILABLE)
+            refuse(job.sender, "deadline", "passed before the answer's end", pb.TritonError.UNAVAILABLE)
 
 
 def unpack(request: Any) -> Any:
@@ -121,41 +117,43 @@ def unpack(request: Any) -> Any:
 
 
 def deadline_of(request: Any) -> float:
-    """When the client stops waiting, on this process's clock; requests carry it in microseconds."""
+    """Requests carry how long their client waits, in microseconds."""
     allowed_us = request.timeout()
     return time.monotonic() + (allowed_us / 1e6 if allowed_us > 0 else LONGEST_WAIT_S)
 
 
 def pack(text: str, probability: float, final: str = "") -> Any:
-    values = (
-        np.array([text.encode()], object),
-        np.array([probability], np.float32),
-        np.array([final.encode()], object),
-    )
-    return pb.InferenceResponse(
-        [pb.Tensor(name, value) for name, value in zip(("TEXT", "PROBABILITY", "FINAL"), values, strict=True)]
-    )
+    """One response; only the last one of a request carries ``final``."""
+    tensors = {
+        "TEXT": np.array([text.encode()], object),
+        "PROBABILITY": np.array([probability], np.float32),
+        "FINAL": np.array([final.encode()], object),
+    }
+    return pb.InferenceResponse([pb.Tensor(name, value) for name, value in tensors.items()])
 
 
-def summary(answer: Any) -> str:
-    return json.dumps(
-        {
-            "finish": answer.finish,
-            "prompt_tokens": answer.prompt_tokens,
-            "object_tokens": answer.object_tokens,
-            "output_tokens": len(answer.token_ids),
-            "stage_s": {name: round(seconds, 4) for name, seconds in answer.timings_s.items()},
-        }
-    )
+def summary(answer: Any, model: str) -> str:
+    """What the answer cost, as JSON."""
+    facts = {
+        "model": model,
+        "finish": answer.finish,
+        "prompt_tokens": answer.prompt_tokens,
+        "object_tokens": answer.object_tokens,
+        "output_tokens": len(answer.token_ids),
+        "stage_s": {name: round(seconds, 4) for name, seconds in answer.timings_s.items()},
+    }
+    return json.dumps(facts)
 
 
-def refuse(sender: Any, cause: str, code: int) -> None:
+def refuse(sender: Any, kind: str, cause: str, code: int) -> None:
     """End a request with an error; a client that is gone already is no error of ours."""
+    pb.Logger.log_verbose(f"captioner: {kind}: {cause}")
     try:
-        sender.send(pb.InferenceResponse(error=pb.TritonError(cause, code)), flags=FINAL)
+        sender.send(pb.InferenceResponse(error=pb.TritonError(f"{kind}: {cause}", code)), flags=FINAL)
     except Exception as error:
         pb.Logger.log_warn(f"captioner: a client went before its error: {one_line(error)}")
 
 
 def one_line(error: BaseException) -> str:
+    """The error's text without line ends, or its type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
