@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Film the synthetic world for a demo camera.")
     parser.add_argument("out", type=Path, help="video to write; the suffix names the container (.mp4, .mkv)")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of the film")
     parser.add_argument("--fps", type=float, default=12.0, help="pictures a second")

@@ -18,6 +18,7 @@ from synthetic.scripts import Plan
 MIN_RESIDENTS, MAX_BODIES = 2, 4
 DECIDE_S = 0.25
 LOST_S = 9.0  # a body sent in that has not shown up by then is called off
+SIDEWAYS = ("car", "truck")  # drawn from the side: they would slide, not drive, in depth
 ACTIONS = {"wander": 0.3, "bump": 0.24, "leave": 0.34, "deep": 0.12}
 
 
@@ -139,7 +140,7 @@ class Director:
         elif action == "bump" and others:
             target = others[int(self.rng.integers(len(others)))]
             self._go_to(body, now_s, target.x, target.z, reach=1.0)
-        elif action == "deep":
+        elif action == "deep" and body.class_name not in SIDEWAYS:
             z = Z_NEAR_M + (2.7 if body.z < Z_NEAR_M + 1.4 else 0.1) + float(self.rng.uniform(0, 0.7))
             self._go_to(body, now_s, body.x * 0.85, z)
         else:

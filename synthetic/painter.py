@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from PIL import Image, ImageDraw
 
 Rgb = tuple[float, float, float]
-Points = list[tuple[float, float]]
+Points = Sequence[tuple[float, float]]
 PAD = 0.1  # transparent border, in parts of the larger side: room for sub-pixel shifts
 
 
@@ -84,7 +86,9 @@ class Painter:
             placed, lambda draw, at: draw.line(at, fill=255, width=thick), colour, "flat", 0.0, grow=thick
         )
 
-    def _fill(self, placed: Points, draw_it, colour: Rgb, shade: str, strength: float, grow: int = 1) -> None:
+    def _fill(
+        self, placed: Points, draw_it: Callable, colour: Rgb, shade: str, strength: float, grow: int = 1
+    ) -> None:
         xs, ys = [p[0] for p in placed], [p[1] for p in placed]
         x0, y0 = max(0, int(min(xs)) - grow), max(0, int(min(ys)) - grow)
         x1 = min(self.size[0], int(max(xs)) + grow + 2)

@@ -74,7 +74,9 @@ class BallSprite:
         rgb = self.body + (self.band - self.body) * mix[..., None]
         rgb = np.minimum(rgb * grid["factor"] + grid["highlight"], 255) * grid["alpha"]
         packed = np.concatenate([rgb, grid["alpha"] * 255], 2).astype(np.uint8)
-        picture = Image.frombuffer("RGBa", packed.shape[1::-1], packed.tobytes(), "raw", "RGBa", 0, 1)
+        picture = Image.frombuffer(
+            "RGBa", (packed.shape[1], packed.shape[0]), packed.tobytes(), "raw", "RGBa", 0, 1
+        )
         content = (grid["size"], grid["size"])
         return _resize(picture, (grid["pad"], grid["pad"]), content, (left, top, width, height), rect)
 
