@@ -73,6 +73,10 @@ class Chunker:
         self._signature: Signature | None = None
 
     @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    @property
     def start_s(self) -> float:
         """Camera time up to which everything has left."""
         return self._start_s
@@ -92,6 +96,15 @@ class Chunker:
             return [*out, self._close(end_s, "full")]
         if end_s - self._start_s >= self._settings.max_duration_s - _EPSILON_S:
             return [*out, self._close(end_s, "duration")]
+        return out
+
+    def advance(self, time_s: float) -> list[Clip | Hole]:
+        """Say that all frames before ``time_s`` have been pushed: time that ran out without frames leaves."""
+        out: list[Clip | Hole] = []
+        if self._frames and time_s >= self._late_s:
+            out.append(self._close(self._late_s, "duration"))
+        if not self._frames and time_s - self._start_s > 2 * self._settings.max_duration_s:
+            out.append(self._hole(time_s, "no_picture", "the camera sent no pictures"))
         return out
 
     def end(

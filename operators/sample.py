@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-_EPSILON_S = 0.0006  # Matroska keeps milliseconds
+_EPSILON_S = 0.0011  # Matroska keeps milliseconds, some writers cut them short
 
 
 class Sampler:

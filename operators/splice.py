@@ -31,30 +31,39 @@ def splice_segments(segments: Sequence[bytes], end_s: float) -> bytes:
 
 
 def _write(out: av.container.OutputContainer, segments: Sequence[bytes], end_s: float) -> int:
-    stream, written, last_dts = None, 0, None
+    stream, packets = None, []
     for data in segments:
         with av.open(io.BytesIO(data), format="matroska") as source:
             if not source.streams.video:
                 raise ValueError("splice: a segment holds no video")
             template = source.streams.video[0]
             stream = stream or out.add_stream_from_template(template)
-            for packet in _before(source.demux(template), end_s):
-                if packet.dts is not None and last_dts is not None and packet.dts <= last_dts:
-                    continue  # a muxer refuses time that runs backwards; segments may share a border packet
-                last_dts = packet.dts
-                packet.stream = stream
-                out.mux(packet)
-                written += 1
-    return written
+            packets += _before(source.demux(template), end_s)
+    _order(packets)
+    for packet in packets:
+        packet.stream = stream
+        out.mux(packet)
+    return len(packets)
+
+
+def _order(packets: list[av.Packet]) -> None:
+    """Give packets decoding times that a muxer accepts: never falling, never after the presentation.
+
+    Matroska keeps presentation times only; each segment's reader guesses the others from its own beginning.
+    """
+    soonest: int | None = None
+    for packet in reversed(packets):
+        soonest = packet.pts if soonest is None else min(soonest, packet.pts)
+        packet.dts = soonest
 
 
 def _before(packets: Iterable[av.Packet], end_s: float) -> Iterator[av.Packet]:
     """Packets up to the last one shown before ``end_s``; later ones in between are needed to decode it."""
     held: list[av.Packet] = []
     for packet in packets:
-        if packet.size == 0:
+        if packet.size == 0 or packet.pts is None:
             continue
         held.append(packet)
-        if packet.pts is None or float(packet.pts * packet.time_base) < end_s:
+        if float(packet.pts * packet.time_base) < end_s:
             yield from held
             held = []

@@ -1,0 +1,243 @@
+"""One camera's segments, in order, to clips and holes that tile its time: decode, sample, chunk.
+
+Keeps which segment records the clips not yet committed still need, so that the consumer's offset never passes
+them; a record that comes again is recognised by its time and skipped.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from contracts.segments import SegmentHeader
+from operators.chunk import Chunker, ChunkerState, ChunkSettings, Hole
+from operators.decode import DecodeError, decode_segment
+from operators.sample import Sampler
+from operators.types import Clip, Frame
+from pipelines.checkpoint import CameraPosition
+
+log = logging.getLogger(__name__)
+
+TIME_SLACK_S = 0.002  # Matroska keeps milliseconds
+
+
+class StaleEpoch(ValueError):
+    """A record of an epoch that another one has followed: the camera's time went backwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """``max_side_px`` bounds the pictures kept; ``stall_s`` is how long a pending clip waits for its camera."""
+
+    max_side_px: int = 640
+    decode_threads: int = 1
+    stall_s: float = 10.0
+    chunk: ChunkSettings = field(default_factory=ChunkSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A segment record that a clip may still need."""
+
+    offset: int
+    header: SegmentHeader
+    video: bytes
+
+    def lies_before(self, epoch: int, end_s: float) -> bool:
+        """Whether some of it comes before the time."""
+        return self.header.epoch == epoch and self.header.start_s < end_s
+
+    def is_done_with(self, epoch: int, end_s: float) -> bool:
+        """Whether all of it comes before the time."""
+        return self.header.epoch < epoch or (self.header.epoch == epoch and self.header.end_s <= end_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A clip or hole that is complete: the segments it was made from, and where the camera stands after it."""
+
+    item: Clip | Hole
+    segments: tuple[Received, ...]
+    position: CameraPosition
+    decode_s: float
+
+
+class CameraStream:
+    """Takes a camera's segments; gives what they complete. Create it from where the camera was committed last."""
+
+    def __init__(
+        self, camera_id: str, settings: StreamSettings, position: CameraPosition | None = None
+    ) -> None:
+        self.camera_id = camera_id
+        self._settings = settings
+        self._position = position
+        self._chunker: Chunker | None = None
+        self._sampler: Sampler | None = None
+        self._held: deque[Received] = deque()
+        self._end_s = position.start_s if position else 0.0
+        self._next_frame = position.next_frame if position else 0
+        self._seen_offset = position.seen_offset if position else -1
+        self._decode_s = 0.0
+        self.arrived_at = 0.0
+
+    @property
+    def needed_offset(self) -> int | None:
+        """The smallest offset that a clip not yet given needs; None when nothing is held."""
+        return self._held[0].offset if self._held else None
+
+    def push(
+        self, header: SegmentHeader, video: bytes | DecodeError, offset: int, now_s: float
+    ) -> Iterator[Span]:
+        """Take the next record. ``video`` is an error when its bytes could not be had."""
+        replayed, self._seen_offset = offset <= self._seen_offset, max(offset, self._seen_offset)
+        if header.epoch < self._epoch and not replayed:
+            raise StaleEpoch(f"epoch {header.epoch} comes after epoch {self._epoch} of the same camera")
+        if self._is_known(header):
+            log.debug("camera %s: record at offset %d was seen before", self.camera_id, offset)
+            return
+        self.arrived_at = now_s
+        if header.end is None:  # held from the start: no commit made on the way may pass it
+            self._held.append(Received(offset, header, b"" if isinstance(video, DecodeError) else video))
+        if self._chunker is None or header.epoch != self._epoch:
+            yield from self._begin_epoch(header)
+        elif header.start_s > self._end_s + TIME_SLACK_S:
+            yield from self._missing(header)
+        if header.end is not None:
+            yield from self._leave(self._chunker.end(max(header.end_s, self._end_s)))
+            return
+        self._end_s = header.end_s
+        yield from self._decode(header, video)
+
+    def close_stalled(self, now_s: float) -> Iterator[Span]:
+        """Close the pending clip when its camera has sent nothing for too long."""
+        if self._chunker is not None and self._held and now_s - self.arrived_at >= self._settings.stall_s:
+            yield from self._leave(self._chunker.end(self._end_s))
+
+    @property
+    def _epoch(self) -> int:
+        if self._chunker is not None:
+            return self._chunker.epoch
+        return self._position.epoch if self._position else -1
+
+    def _is_known(self, header: SegmentHeader) -> bool:
+        """Whether everything in it has been taken: an older epoch, or time that is over."""
+        if header.epoch != self._epoch:
+            return header.epoch < self._epoch
+        if header.end is not None:
+            return header.end_s <= (self._chunker.start_s if self._chunker else self._end_s)
+        return header.end_s <= self._end_s + TIME_SLACK_S
+
+    @property
+    def pending(self) -> int:
+        return self._chunker.pending if self._chunker else 0
+
+    def _begin_epoch(self, header: SegmentHeader) -> Iterator[Span]:
+        """Close what an epoch without end marker left, and start at the record, or where we were committed."""
+        if self._chunker is not None:
+            yield from self._leave(self._chunker.end(self._end_s))
+        fps, position = header.sample_fps, self._position
+        settings = chunk_settings(self._settings.chunk, fps)
+        if position is not None and position.epoch == header.epoch:
+            state = ChunkerState(self.camera_id, header.epoch, position.next_index, position.start_s)
+            self._chunker = Chunker.restore(state, settings)
+            self._sampler = Sampler(fps, position.last_cell)
+            if header.start_s > position.start_s + TIME_SLACK_S:
+                yield from self._missing(header)
+        else:
+            self._chunker = Chunker(self.camera_id, header.epoch, header.start_s, settings)
+            self._sampler = Sampler(fps)
+            self._next_frame, self._end_s = 0, header.start_s
+
+    def _missing(self, header: SegmentHeader) -> Iterator[Span]:
+        """Segments that never came: the pending clip ends where they should have begun."""
+        yield from self._leave(self._chunker.end(self._end_s))
+        cause = f"segments before number {header.seq} of the epoch never arrived"
+        yield from self._leave(self._chunker.end(header.start_s, "undecodable", cause))
+
+    def _decode(self, header: SegmentHeader, video: bytes | DecodeError) -> Iterator[Span]:
+        """Decode the whole segment before any of it is used: it counts as a whole or not at all."""
+        began = time.perf_counter()
+        try:
+            if isinstance(video, DecodeError):
+                raise video
+            pictures = list(self._sampled(header, video))
+        except DecodeError as error:
+            log.warning("camera %s: segment %d cannot be decoded: %s", self.camera_id, header.seq, error)
+            start_s = max(header.start_s, self._chunker.start_s)
+            yield from self._leave(self._chunker.end(start_s))
+            yield from self._leave(self._chunker.end(header.end_s, "undecodable", str(error)))
+            return
+        self._decode_s += time.perf_counter() - began
+        for frame in pictures:
+            cell = self._sampler.cell(frame.pts_s)
+            borders = (self._camera_s(header, cell), self._camera_s(header, cell + 1))
+            yield from self._leave(self._chunker.push(frame, borders, header.end_s))
+        yield from self._leave(self._chunker.advance(header.end_s))
+
+    def _sampled(self, header: SegmentHeader, video: bytes) -> Iterator[Frame]:
+        before = self._sampler.last_cell, self._next_frame
+        due = self._is_due(header)
+        try:
+            for picture in decode_segment(video, self._settings.decode_threads):
+                time_s = header.epoch_start_s + picture.pts_s
+                if time_s < self._chunker.start_s - TIME_SLACK_S or time_s >= header.end_s + TIME_SLACK_S:
+                    continue
+                if self._sampler.take(picture.pts_s, due):
+                    due = False
+                    pixels = picture.rgb(self._settings.max_side_px)
+                    yield Frame(pixels, picture.pts_s, time_s, self._next_frame)
+                    self._next_frame += 1
+        except DecodeError:
+            self._sampler.last_cell, self._next_frame = before
+            raise
+
+    def _is_due(self, header: SegmentHeader) -> bool:
+        """Whether the last clip ended inside its last frame's cell, so that the next picture begins the next clip."""
+        cell_end_s = self._camera_s(header, self._sampler.last_cell + 1)
+        return self._chunker.pending == 0 and cell_end_s > self._chunker.start_s + TIME_SLACK_S
+
+    def _camera_s(self, header: SegmentHeader, cell: int) -> float:
+        return header.epoch_start_s + self._sampler.border_s(cell)
+
+    def _leave(self, items: list[Clip | Hole]) -> Iterator[Span]:
+        for item in items:
+            used = tuple(
+                held for held in self._held if held.lies_before(item.epoch, item.end_s - TIME_SLACK_S)
+            )
+            while self._held and self._held[0].is_done_with(item.epoch, item.end_s + TIME_SLACK_S):
+                self._held.popleft()
+            decode_s, self._decode_s = self._decode_s, 0.0
+            self._position = self._after(item)
+            yield Span(item, used, self._position, decode_s)
+
+    def _after(self, item: Clip | Hole) -> CameraPosition:
+        """Where the camera stands once the item is committed; what follows is decoded again after a restart."""
+        before = self._position
+        if before is None or before.epoch != item.epoch:
+            before = CameraPosition(camera_id=self.camera_id, epoch=item.epoch, start_s=item.start_s)
+        here = {"start_s": item.end_s, "seen_offset": self._seen_offset}
+        if isinstance(item, Hole):
+            return before.model_copy(update=here)
+        last = item.frames[-1]
+        return before.model_copy(
+            update={
+                **here,
+                "next_index": item.index + 1,
+                "last_cell": self._sampler.cell(last.pts_s),
+                "next_frame": last.index + 1,
+            }
+        )
+
+
+def chunk_settings(base: ChunkSettings, fps: float) -> ChunkSettings:
+    """The same limits, but a clip lasts long enough for a few frames when they are sampled slowly."""
+    return ChunkSettings(
+        base.max_frames,
+        max(base.max_duration_s, 4.0 / fps),
+        base.cut_grey,
+        base.cut_colour,
+        base.min_frames_before_cut,
+    )

@@ -1,0 +1,74 @@
+"""Make a camera's tracker, with its memory where a checkpoint holds it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from operators.ports import Segmenter
+from operators.track import Tracker, TrackSettings
+from operators.track_state import TrackerState
+from operators.types import Clip
+from pipelines.checkpoint import CameraPosition
+from pipelines.ports import ObjectMissing, ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrackerMaker:
+    """``open_segmenter`` gives a new session for a mask size (h, w); ``model`` names its weights."""
+
+    store: ObjectStore
+    open_segmenter: Callable[[tuple[int, int]], Segmenter]
+    model: str
+    mask_side_px: int = 256
+    settings: TrackSettings = field(default_factory=TrackSettings)
+
+    def ready(self, tracker: Tracker | None, clip: Clip, position: CameraPosition | None) -> Tracker:
+        """The camera's tracker for its next clip: the one at hand, or one restored, or a fresh one.
+
+        Track ids go on where they stopped within an epoch, even when the memory behind them is lost.
+        """
+        if tracker is not None:
+            return tracker
+        size = mask_size(clip.frames[0].pixels.shape, self.mask_side_px)
+        state = self._stored(position)
+        if state is not None:
+            try:
+                return Tracker.restore(state, self.open_segmenter(size), self.settings)
+            except ValueError as error:
+                log.warning(
+                    "camera %s: checkpoint does not fit, tracking starts fresh: %s", clip.camera_id, error
+                )
+        return self._fresh(clip, size, position)
+
+    def _stored(self, position: CameraPosition | None) -> TrackerState | None:
+        if position is None or position.checkpoint_ref is None:
+            return None
+        try:
+            return TrackerState.from_bytes(self.store.get(position.checkpoint_ref))
+        except (ObjectMissing, ValueError) as error:
+            log.warning(
+                "camera %s: checkpoint %s unusable, tracking starts fresh: %s",
+                position.camera_id,
+                position.checkpoint_ref,
+                error,
+            )
+            return None
+
+    def _fresh(self, clip: Clip, size: tuple[int, int], position: CameraPosition | None) -> Tracker:
+        segmenter = self.open_segmenter(size)
+        if position is None or position.epoch != clip.epoch or not position.opened:
+            return Tracker(clip.camera_id, segmenter, self.settings)
+        numbers = TrackerState(
+            clip.camera_id, segmenter.export_state(), epoch=clip.epoch, next_number=position.opened + 1
+        )
+        return Tracker.restore(numbers, segmenter, self.settings)
+
+
+def mask_size(picture: tuple[int, ...], longest_px: int) -> tuple[int, int]:
+    """(h, w) of masks: the picture's shape with its longer side shrunk to the limit, never enlarged."""
+    scale = min(1.0, longest_px / max(picture[:2]))
+    return max(1, round(picture[0] * scale)), max(1, round(picture[1] * scale))
