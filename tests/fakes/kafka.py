@@ -12,12 +12,14 @@ class Crash(RuntimeError):
 
 
 class Fuse:
-    """Crashes at the nth thing that happens, once."""
+    """Crashes once, at the nth point that differs from the one before: before a transaction, or after any deed."""
 
     def __init__(self, at: int) -> None:
         self.left = at
 
     def __call__(self, deed: str) -> None:
+        if deed.startswith(("before put", "before delete")):
+            return
         self.left -= 1
         if self.left == -1:
             raise Crash(deed)
