@@ -19,7 +19,9 @@ PARTS = ("pixelrefer", "pixel_shuffle", "sam2")
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line entry; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="check_parity", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="check_parity", description="Compare our code with reference values."
+    )
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("folder", type=Path, metavar="DIR")
     given = parser.parse_args(arguments)

@@ -57,10 +57,10 @@ def object_scale(area_px: int, config: CaptionerConfig) -> float:
     return scale
 
 
-def working_grid(height: int, width: int, scale: float, config: CaptionerConfig) -> tuple[int, int]:
-    """Patch grid of a crop of `height` x `width` pixels, under the configured cap on patches."""
+def working_grid(size: tuple[int, int], scale: float, config: CaptionerConfig) -> tuple[int, int]:
+    """Patch grid of a crop of `size` (height, width) in pixels, under the configured cap on patches."""
     edge, cap = config.vision.patch_px, config.geometry.crop_patch_cap
-    rows, columns = math.ceil(height * scale / edge), math.ceil(width * scale / edge)
+    rows, columns = (math.ceil(side * scale / edge) for side in size)
     if cap is None or rows * columns <= cap:
         return rows, columns
     shrink = math.sqrt(cap / (rows * columns))
@@ -83,7 +83,9 @@ def crop_object(frame: Pixels, mask: Pixels, config: CaptionerConfig) -> ObjectC
     bottom, right = min(height - 1, found[2] + margin), min(width - 1, found[3] + margin)
     piece = frame[top : max(bottom, top + 1), left : max(right, left + 1)]
     cover = mask[top : max(bottom, top + 1), left : max(right, left + 1)]
-    rows, columns = working_grid(*cover.shape, object_scale(int(mask.sum()), config), config)
+    rows, columns = working_grid(
+        (cover.shape[0], cover.shape[1]), object_scale(int(mask.sum()), config), config
+    )
     grid = torch.nn.functional.interpolate(
         torch.from_numpy(np.ascontiguousarray(cover))[None, None],
         size=(rows, columns),
@@ -111,7 +113,9 @@ def crop_lite(frame: Pixels, mask: Pixels, config: CaptionerConfig) -> LiteCrop:
     bottom, right = min(height, found[2] + 1 + margin), min(width, found[3] + 1 + margin)
     piece = np.ascontiguousarray(frame[top:bottom, left:right])
     cover = np.ascontiguousarray(mask[top:bottom, left:right]).astype(np.float32)
-    rows, columns = working_grid(*cover.shape, object_scale(int(mask.sum()), config), config)
+    rows, columns = working_grid(
+        (cover.shape[0], cover.shape[1]), object_scale(int(mask.sum()), config), config
+    )
     shrinks = rows * edge < cover.shape[0] and columns * edge < cover.shape[1]
     image = (resize_area if shrinks else resize_linear)(piece, rows * edge, columns * edge)
     grid = torch.from_numpy(resize_linear(cover, rows, columns))

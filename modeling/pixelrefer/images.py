@@ -21,12 +21,13 @@ LARGEST_ASPECT = 200
 Pixels = NDArray[np.uint8]
 
 
-def target_size(height: int, width: int, factor: int, budget: int, min_pixels: int) -> tuple[int, int]:
-    """Sides, multiples of `factor`, to which an image is resized so that it has min_pixels..budget pixels.
+def target_size(size: tuple[int, int], factor: int, budget: int, min_pixels: int) -> tuple[int, int]:
+    """Sides, multiples of `factor`, to which an image of `size` (height, width) is resized.
 
-    Raises ValueError for aspect ratios above 200. A side never falls below one factor, also where the
-    published formula would reach 0.
+    They give min_pixels..budget pixels. A side never falls below one factor, also where the published formula
+    would reach 0. Raises ValueError for aspect ratios above 200.
     """
+    height, width = size
     if min(height, width) < factor:
         grow = factor / min(height, width)
         height, width = round(height * grow), round(width * grow)
@@ -105,7 +106,7 @@ class ImagePacker:
     def resize(self, image: Pixels, stride: int, sharing: int) -> Pixels:
         """The image at its target size, resized by Pillow's bicubic filter where sizes differ."""
         size = target_size(
-            *image.shape[:2],
+            (image.shape[0], image.shape[1]),
             factor=self.config.vision.patch_px * stride,
             budget=self.budget(stride, sharing),
             min_pixels=self.settings.min_pixels,

@@ -97,6 +97,8 @@ class TwoWayBlock(nn.Module):
 class FourierCode(nn.Module):
     """SAM's random-Fourier position code."""
 
+    positional_encoding_gaussian_matrix: Tensor
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, width // 2))

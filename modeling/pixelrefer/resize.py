@@ -4,6 +4,10 @@ Published weights saw crops resized by OpenCV; these functions give the same pix
 8-bit bilinear in 11-bit fixed point, float32 bilinear, and area averaging.
 """
 
+import operator
+from collections.abc import Iterable
+from functools import reduce
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -91,23 +95,24 @@ def _separable(image: NDArray, rows: Taps, columns: Taps) -> NDArray:
         return _accumulate(_accumulate(image, columns, axis=1), rows, axis=0)
     beside = [np.rint(weight * COEFFICIENT_SCALE).astype(np.int32) for weight in columns[1]]
     beside = [weight.reshape(1, -1, *[1] * (image.ndim - 2)) for weight in beside]
-    wide = sum(image[:, index].astype(np.int32) * w for index, w in zip(columns[0], beside, strict=True))
+    wide = _sum(image[:, index].astype(np.int32) * w for index, w in zip(columns[0], beside, strict=True))
     below = [np.rint(weight * COEFFICIENT_SCALE).astype(np.int32) for weight in rows[1]]
     below = [weight.reshape(-1, *[1] * (image.ndim - 1)) for weight in below]
-    tall = sum(((wide >> 4)[index] * w) >> 16 for index, w in zip(rows[0], below, strict=True))
+    tall = _sum(((wide >> 4)[index] * w) >> 16 for index, w in zip(rows[0], below, strict=True))
     return np.clip((tall + 2) >> 2, 0, 255).astype(np.uint8)
+
+
+def _sum(parts: Iterable[NDArray]) -> NDArray:
+    """Sum of arrays in order."""
+    return reduce(operator.add, parts)
 
 
 def _accumulate(image: NDArray, taps: Taps, axis: int) -> NDArray[np.float32]:
     """Weighted sum over taps along one axis, added in tap order in float32."""
     shape = [1] * image.ndim
     shape[axis] = -1
-    total = None
-    for index, weight in zip(*taps, strict=True):
-        part = np.take(image, index, axis=axis) * weight.reshape(shape)
-        total = part if total is None else total + part
-    assert total is not None
-    return total
+    pairs = zip(*taps, strict=True)
+    return _sum(np.take(image, index, axis=axis) * weight.reshape(shape) for index, weight in pairs)
 
 
 def _area_shrink_taps(source: int, target: int) -> Taps:

@@ -137,6 +137,19 @@ class Layer(nn.Module):
         return states + self.mlp(self.layer_norm2(states))
 
 
+class LayerStack(nn.Module):
+    """All blocks in order."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+
+    def forward(self, states: Tensor, angles: Tensor, plan: AttentionPlan) -> Tensor:
+        for layer in self.layers:
+            states = layer(states, angles, plan)
+        return states
+
+
 class VisionEncoder(nn.Module):
     """Packed patches in, one feature per patch out. Images never see each other."""
 
@@ -144,7 +157,7 @@ class VisionEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.embeddings = PatchEmbeddings(config)
-        self.encoder = nn.ModuleDict({"layers": nn.ModuleList(Layer(config) for _ in range(config.layers))})
+        self.encoder = LayerStack(config)
         self.post_layernorm = nn.LayerNorm(config.width, eps=config.norm_eps)
 
     def forward(self, patches: Tensor, grids: Tensor, stride: int = 1) -> Tensor:
@@ -155,10 +168,7 @@ class VisionEncoder(nn.Module):
         shapes = [(int(rows), int(columns)) for rows, columns in grids.tolist()]
         angles = self._angles(shapes, stride, patches.device)
         plan = plan_attention([rows * columns for rows, columns in shapes], patches.device)
-        states = self.embeddings(patches)
-        for layer in self.encoder["layers"]:
-            states = layer(states, angles, plan)
-        return self.post_layernorm(states)
+        return self.post_layernorm(self.encoder(self.embeddings(patches), angles, plan))
 
     def _angles(self, shapes: list[tuple[int, int]], stride: int, device: torch.device) -> Tensor:
         """Row angles then column angles of each patch, [N, D/2]."""

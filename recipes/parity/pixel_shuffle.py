@@ -18,13 +18,8 @@ from recipes.parity.table import Row, compare, equal, need
 
 Tensors = dict[str, Tensor]
 
-FILES = (
-    "layout.safetensors",
-    "design_grid.safetensors",
-    "projector_init.safetensors",
-    "pam_tiny_weights.safetensors",
-    "pam_tiny_io.safetensors",
-)
+LAYOUT, GRIDS, PROJECTOR = "layout.safetensors", "design_grid.safetensors", "projector_init.safetensors"
+WEIGHTS, VALUES = "pam_tiny_weights.safetensors", "pam_tiny_io.safetensors"
 PROJECTOR_TOLERANCE, PERCEIVER_TOLERANCE = 2e-6, 1e-5
 HEADS = 4
 """Heads of the tiny perceiver, which no stored shape tells."""
@@ -32,15 +27,15 @@ HEADS = 4
 
 @torch.inference_mode()
 def rows(folder: Path) -> list[Row]:
-    """All comparisons for a folder with the five published files. Raises WrongFolder."""
-    need(folder, *FILES)
-    layout, grids, projector, weights, values = (load_file(folder / name) for name in FILES)
-    return [
-        *_layout_rows(layout),
-        *_grid_rows(grids),
-        *_projector_rows(projector),
-        *_perceiver_rows(weights, values),
-    ]
+    """All comparisons for a folder of reference values; those of the perceiver if it is there. Raises WrongFolder."""
+    need(folder, LAYOUT, GRIDS, PROJECTOR)
+    found = _layout_rows(load_file(folder / LAYOUT))
+    found += _grid_rows(load_file(folder / GRIDS))
+    found += _projector_rows(load_file(folder / PROJECTOR))
+    if (folder / WEIGHTS).exists() or (folder / VALUES).exists():
+        need(folder, WEIGHTS, VALUES)
+        found += _perceiver_rows(load_file(folder / WEIGHTS), load_file(folder / VALUES))
+    return found
 
 
 def _square(tokens: Tensor) -> Tensor:

@@ -59,8 +59,8 @@ def _prompt_row(captioner: Captioner, case: Case, request: Request, prepared: Pr
     ids = prepared.ids
     if not isinstance(prepared.views, LiteViews):
         merged = [count // prepared.views.scene.stride**2 for count in prepared.views.scene.counts]
-        still = request.times_s is None
-        scene = scene_images(merged) if still else scene_video(request.times_s.tolist(), merged)
+        times = request.times_s
+        scene = scene_images(merged) if times is None else scene_video(times.tolist(), merged)
         tags = [region_tag(count) for count in case.info["token_counts"]]
         content = scene + place_regions(request.instruction, tags)
         ids = torch.tensor(captioner.tokenizer.encode(render(content)))

@@ -45,7 +45,7 @@ def _size_agrees(entry: Entry, config: CaptionerConfig) -> bool:
     down, edge = entry["image_downsampling"], config.vision.patch_px
     packer = ImagePacker(replace(config, mm_max_length=entry["mm_max_length"]), PatchSettings())
     budget = packer.budget(down, entry["images_sharing_budget"])
-    size = target_size(*entry["hw"], edge * down, budget, PatchSettings().min_pixels)
+    size = target_size((entry["hw"][0], entry["hw"][1]), edge * down, budget, PatchSettings().min_pixels)
     wanted = tuple(max(side, edge * down) for side in entry["result_hw"])
     return budget == entry["budget_pixels"] and size == wanted
 
@@ -68,7 +68,7 @@ def _crop_agrees(entry: Entry, config: CaptionerConfig) -> bool:
     top, left, bottom, right = entry["rect_tlbr_exclusive"]
     mask = np.zeros((height, width), np.uint8)
     mask[top:bottom, left:right] = 1
-    frame = np.zeros((height, width, 3), np.uint8)
+    frame = np.zeros((height, width, 1), np.uint8)  # one channel is enough to see the sizes
     config = replace(config, mask_num=PUBLISHED_TOKENS, mm_max_length=8192)
     if config.framework == "pixelreferlite":
         crop = crop_lite(frame, mask, config).crop
@@ -100,5 +100,7 @@ def _quoted(entry: Entry) -> Entry:
 
 def _encoder_grid(crop: ObjectCrop, config: CaptionerConfig, sharing: int) -> list[int]:
     budget = ImagePacker(config, PatchSettings()).budget(1, sharing)
-    size = target_size(*crop.image.shape[:2], config.vision.patch_px, budget, PatchSettings().min_pixels)
+    size = target_size(
+        (crop.image.shape[0], crop.image.shape[1]), config.vision.patch_px, budget, PatchSettings().min_pixels
+    )
     return [side // config.vision.patch_px for side in size]
