@@ -42,6 +42,8 @@ class TritonPythonModel:
             from modeling.pixelrefer.generate import Captioner  # torch reads its number of threads here
             from modeling.weights import weights_id
 
+            if not Path(folder).is_dir():
+                raise FileNotFoundError("there is no such folder, set STREAMREFER_CAPTIONER to one")
             device = os.environ.get("STREAMREFER_CAPTIONER_DEVICE", "cpu")
             self._captioner = Captioner.load(Path(folder), device=device)
             self._model = weights_id(Path(folder))
