@@ -1,0 +1,77 @@
+"""How the tracker works, from ``STREAMREFER_TRACKER_*`` variables."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from operators.track import TrackSettings
+from pipelines.camera import StreamSettings
+from services.settings import SettingsError
+
+PREFIX = "STREAMREFER_TRACKER_"
+EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "tracker-embedded"
+
+
+class TrackerSettings(BaseModel):
+    """Seconds are wall clock unless the description says otherwise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(
+        default_factory=lambda: f"tracker-{socket.gethostname()}",
+        description="this replica's name; two that run at once must differ",
+    )
+    group_id: str = "streamrefer-tracker"
+    replicas: int = Field(1, ge=1, le=1000, description="on Ray Serve; more than partitions stay idle")
+    weights: Path = Field(EMBEDDED, description="folder with config.json and weights.safetensors")
+    device: str = Field("auto", description="cpu, cuda, cuda:1 ...; auto takes a GPU if there is one")
+    threads: int = Field(1, ge=1, le=256, description="for networks on the CPU, per replica")
+    decode_threads: int = Field(1, ge=1, le=64)
+    max_side_px: int = Field(640, ge=64, le=4096, description="pictures are kept no larger than this")
+    mask_side_px: int = Field(256, ge=16, le=2048, description="longer side of masks")
+    max_tracks: int = Field(8, ge=1, le=256, description="objects followed per camera; cost is linear in it")
+    stall_s: float = Field(10.0, gt=0, description="a silent camera's clip is closed after this long")
+    session_timeout_s: float = Field(
+        10.0, ge=1, le=300, description="a dead replica's cameras move on after this"
+    )
+    stuck_s: float = Field(180.0, gt=0, description="unhealthy after so long without a poll")
+
+    def stream(self) -> StreamSettings:
+        """The part that decoding and chunking know."""
+        return StreamSettings(self.max_side_px, self.decode_threads, self.stall_s)
+
+    def tracks(self) -> TrackSettings:
+        """The part that following objects knows."""
+        return TrackSettings(max_tracks=self.max_tracks)
+
+    def model(self) -> str:
+        """The weights' name and hash. Raises SettingsError when the folder holds none."""
+        for name in ("config.json", "weights.safetensors"):
+            if not (self.weights / name).is_file():
+                raise SettingsError(
+                    f"tracker weights: {self.weights / name} is not there; "
+                    f"set {PREFIX}WEIGHTS to a folder with config.json and weights.safetensors"
+                )
+        with (self.weights / "weights.safetensors").open("rb") as file:
+            return f"{self.weights.name}@{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
+
+
+def load_tracker_settings(environ: Mapping[str, str] = os.environ, **given: object) -> TrackerSettings:
+    """Variables, over which values ``given`` by the caller win. Raises SettingsError."""
+    values = {
+        name: environ[PREFIX + name.upper()]
+        for name in TrackerSettings.model_fields
+        if environ.get(PREFIX + name.upper())
+    }
+    try:
+        return TrackerSettings.model_validate({**values, **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise SettingsError(f"{PREFIX}{name.upper()}: {first['msg']}") from error
