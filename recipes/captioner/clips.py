@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from recipes.captioner.network import FRAME_LONG_SIDE_PX
+from modeling.pixelrefer.questions import LONG_SIDE_PX
 from synthetic.truth import Event, ObjectTruth, SyntheticClip
 from synthetic.world import sample_clip
 
@@ -29,12 +29,31 @@ QUALITIES = (60, 95)
 _ARRAYS = ("visible_px", "full_px", "boxes", "centre", "ground", "velocity")
 
 
+class Pictures:
+    """Encoded pictures, decoded one by one when asked for: ``pictures[t]`` is uint8 [H,W] or [H,W,3]."""
+
+    def __init__(self, data: np.ndarray, lengths: list[int]) -> None:
+        self._data, self._lengths = data, lengths
+        self._ends = np.cumsum(lengths).tolist()
+        self._known: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if index not in self._known:
+            end = self._ends[index]
+            piece = self._data[end - self._lengths[index] : end].tobytes()
+            self._known[index] = np.asarray(Image.open(io.BytesIO(piece)))
+        return self._known[index]
+
+
 @dataclass(frozen=True)
 class StoredClip:
-    """One clip read back: frames uint8 [T,H,W,3], ids uint8 [T,H,W], objects with their truth."""
+    """One clip read back: frames uint8 [T][H,W,3], ids uint8 [T][H,W], objects with their truth."""
 
-    frames: np.ndarray
-    ids: np.ndarray
+    frames: Pictures
+    ids: Pictures
     objects: tuple[ObjectTruth, ...]
     fps: float
 
@@ -42,7 +61,7 @@ class StoredClip:
 def make_clip(seed: int, split: str) -> SyntheticClip:
     """The clip of a seed at the captioner's working size."""
     large = np.random.default_rng(seed).random() < LARGE_SHARE
-    width = FRAME_LONG_SIDE_PX * (2 if large else 1)
+    width = LONG_SIDE_PX * (2 if large else 1)
     clip = sample_clip(seed, split, width=width, height=width * 3 // 4, frames=FRAMES, fps=FPS)
     return shrink(clip) if large else clip
 
@@ -103,14 +122,8 @@ def read_clip(path: Path) -> StoredClip:
         )
         for k, note in enumerate(notes["objects"])
     )
-    frames = _decode(arrays["frames"], notes["frame_bytes"])
-    return StoredClip(frames, _decode(arrays["ids"], notes["id_bytes"]), objects, notes["fps"])
-
-
-def _decode(data: np.ndarray, lengths: list[int]) -> np.ndarray:
-    ends = np.cumsum(lengths)
-    pieces = [data[end - length : end].tobytes() for end, length in zip(ends, lengths, strict=True)]
-    return np.stack([np.asarray(Image.open(io.BytesIO(piece))) for piece in pieces])
+    frames = Pictures(arrays["frames"], notes["frame_bytes"])
+    return StoredClip(frames, Pictures(arrays["ids"], notes["id_bytes"]), objects, notes["fps"])
 
 
 def clip_path(folder: Path, split: str, seed: int) -> Path:

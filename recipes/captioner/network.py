@@ -9,8 +9,6 @@ from modeling.pixelrefer.config import CaptionerConfig, Geometry, LanguageConfig
 from modeling.pixelrefer.images import PatchSettings
 from modeling.pixelrefer.model import PixelReferLite
 
-FRAME_LONG_SIDE_PX = 320
-"""Frames are brought to this long side before objects are cut out, in training and in production."""
 POSITION_SCALE = 2.0
 """Spread of the position code's start values: motion lives in it alone, so it must not drown in the features."""
 PATCHES = PatchSettings(min_pixels=14 * 14)
@@ -36,7 +34,7 @@ def lite_config(vocab_size: int) -> CaptionerConfig:
             large_object_patches=24,
             crop_patch_cap=64,
             local_view_px=84,
-            global_view_px=196,
+            global_view_px=168,
             share_local_view=False,
         ),
         mask_num=8,

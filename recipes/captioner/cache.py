@@ -1,0 +1,212 @@
+"""Between the stages: features of the frozen encoder for many pieces of evidence, kept as float16 on disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from modeling.pixelrefer.images import ImagePacker
+from modeling.pixelrefer.model import PixelReferLite
+from recipes.captioner.clips import StoredClip, read_clip
+from recipes.captioner.evidence import Evidence, exact_evidence, sample_evidence
+from recipes.captioner.network import PATCHES
+from recipes.captioner.views import MaskView, Picture, pack, view_frame, view_mask
+from synthetic.grammar import Attributes
+
+CLIPS_A_FILE = 25
+VARIANTS = 2
+"""Pieces of evidence drawn for each object; the first covers the whole clip, as production mostly will."""
+SMALLEST_PX, FEWEST_FRAMES = 60, 2
+PATCHES_A_CALL = 4000
+
+
+@dataclass(frozen=True)
+class CachedFeatures:
+    """Features of E pieces of evidence with M masks in all, over G frames.
+
+    ``cells`` float16 [N,Cv] are the chosen cells of all crops with their position code input ``position_xy``
+    [N,2]; mask m owns rows ``cell_ends[m-1]..cell_ends[m]``. ``locals_`` [M,T,Cv], ``globals_`` [G,U,Cv],
+    ``global_of_mask`` [M]. Evidence e owns masks ``mask_ends[e-1]..mask_ends[e]``. ``places`` [M,3]: mean x, y and
+    square root of the area of a mask, in parts of the frame. ``notes``: times, end and attributes of each.
+    """
+
+    cells: Tensor
+    position_xy: Tensor
+    cell_ends: Tensor
+    locals_: Tensor
+    globals_: Tensor
+    global_of_mask: Tensor
+    mask_ends: Tensor
+    places: Tensor
+    notes: list[dict]
+
+    def attributes(self, number: int) -> Attributes:
+        """What is true of one piece of evidence."""
+        said = dict(self.notes[number]["said"])
+        said["other"] = tuple(said["other"]) if said["other"] else None
+        return Attributes(**said)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One clip's evidence with its pictures."""
+
+    evidence: list[Evidence]
+    views: list[MaskView]
+    frames: list[Picture]
+    frame_of_view: list[int]
+
+
+def gather(
+    clip: StoredClip, rng: np.random.Generator, variants: int, held_out: bool = False
+) -> list[Evidence]:
+    """Evidence on every object of a clip that is seen well enough."""
+    found: list[Evidence | None] = []
+    for k, it in enumerate(clip.objects):
+        if (it.visible_px >= SMALLEST_PX).sum() < FEWEST_FRAMES:
+            continue
+        found.append(exact_evidence(clip, k, rng))
+        if not held_out:
+            found += [sample_evidence(clip, k, rng) for _ in range(variants - 1)]
+    return [evidence for evidence in found if evidence is not None]
+
+
+def _job(clip: StoredClip, evidence: list[Evidence], network: PixelReferLite) -> _Job:
+    used = sorted({t for piece in evidence for t in piece.frames})
+    place = {t: number for number, t in enumerate(used)}
+    shown = [(t, mask) for piece in evidence for t, mask in zip(piece.frames, piece.masks, strict=True)]
+    views = [view_mask(clip.frames[t], clip.ids[t], mask, network.config) for t, mask in shown]
+    frames = [view_frame(clip.frames[t], clip.ids[t], network.config) for t in used]
+    return _Job(evidence, views, frames, [place[t] for t, _ in shown])
+
+
+@torch.no_grad()
+def encode(network: PixelReferLite, pictures: list[Picture], packer: ImagePacker) -> list[Tensor]:
+    """Features float16 [gh*gw,Cv] of each picture, on the CPU."""
+    features: list[Tensor] = []
+    start = 0
+    while start < len(pictures):
+        end, patches = start, 0
+        while end < len(pictures) and (end == start or patches + len(pictures[end].rows) <= PATCHES_A_CALL):
+            patches += len(pictures[end].rows)
+            end += 1
+        images = pack(pictures[start:end], packer)
+        with torch.autocast(network.device.type, torch.bfloat16):
+            out = network.model.vision_encoder(images.patches.to(network.device), images.grids)
+        features += out.half().cpu().split(images.counts)
+        start = end
+    return features
+
+
+def cache_clips(
+    network: PixelReferLite, paths: list[Path], seed: int, held_out: bool, variants: int
+) -> CachedFeatures:
+    """Features of all evidence in some clips."""
+    packer = ImagePacker(network.config, PATCHES)
+    jobs = []
+    for number, path in enumerate(paths):
+        clip = read_clip(path)
+        evidence = gather(clip, np.random.default_rng([seed, 2, number]), variants, held_out)
+        if evidence:
+            jobs.append(_job(clip, evidence, network))
+    return _join(jobs, network, packer)
+
+
+def _join(jobs: list[_Job], network: PixelReferLite, packer: ImagePacker) -> CachedFeatures:
+    views = [view for job in jobs for view in job.views]
+    crops = encode(network, [view.crop for view in views], packer)
+    chosen = [torch.from_numpy(view.chosen) for view in views]
+    first = np.cumsum([0, *(len(job.frames) for job in jobs)])[:-1].tolist()
+    evidence = [piece for job in jobs for piece in job.evidence]
+    of_mask = [base + at for base, job in zip(first, jobs, strict=True) for at in job.frame_of_view]
+    return CachedFeatures(
+        cells=torch.cat([crop[rows] for crop, rows in zip(crops, chosen, strict=True)]),
+        position_xy=torch.cat(
+            [view.position_xy.flatten(0, 1)[rows] for view, rows in zip(views, chosen, strict=True)]
+        ),
+        cell_ends=torch.tensor([int(rows.sum()) for rows in chosen]).cumsum(0),
+        locals_=torch.stack(encode(network, [view.local for view in views], packer)),
+        globals_=torch.stack(encode(network, [frame for job in jobs for frame in job.frames], packer)),
+        global_of_mask=torch.tensor(of_mask),
+        mask_ends=torch.tensor([len(piece.frames) for piece in evidence]).cumsum(0),
+        places=torch.cat([_places(piece.masks) for piece in evidence]),
+        notes=[{"times": p.times_s, "end": p.end_s, "said": asdict(p.said)} for p in evidence],
+    )
+
+
+def _places(masks: np.ndarray) -> Tensor:
+    """Mean x, mean y and root of the area of masks [n,H,W], float32 [n,3], in parts of the frame."""
+    _, height, width = masks.shape
+    area = masks.sum((1, 2)).astype(np.float32)
+    x = (masks.sum(1) * np.arange(width)).sum(1) / area / width
+    y = (masks.sum(2) * np.arange(height)).sum(1) / area / height
+    return torch.from_numpy(np.stack([x, y, np.sqrt(area / (height * width))], 1).astype(np.float32))
+
+
+def write_cache(
+    network: PixelReferLite,
+    paths: list[Path],
+    folder: Path,
+    seed: int,
+    held_out: bool = False,
+    variants: int = VARIANTS,
+) -> None:
+    """Cache clips in files of a few; files that exist are kept, so an interrupted run goes on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(0, len(paths), CLIPS_A_FILE):
+        target = folder / f"features_{number:06d}.safetensors"
+        if target.exists():
+            continue
+        cached = cache_clips(
+            network, paths[number : number + CLIPS_A_FILE], seed + number, held_out, variants
+        )
+        tensors = {name: value for name, value in vars(cached).items() if isinstance(value, Tensor)}
+        partial = target.with_suffix(".partial")
+        save_file(tensors, partial, {"notes": json.dumps(cached.notes)})
+        partial.rename(target)
+        print(
+            f"cached {number + CLIPS_A_FILE} clips, {len(cached.notes)} pieces of evidence here", flush=True
+        )
+
+
+def read_cache(folder: Path) -> CachedFeatures:
+    """All files of a folder as one. Raises FileNotFoundError for an empty folder."""
+    parts = [_read(path) for path in sorted(folder.glob("features_*.safetensors"))]
+    if not parts:
+        raise FileNotFoundError(f"{folder} holds no cached features: run the cache stage first")
+
+    def joined(name: str) -> Tensor:
+        return torch.cat([getattr(part, name) for part in parts])
+
+    def shifted(name: str, base: list[int]) -> Tensor:
+        return torch.cat([getattr(part, name) + add for part, add in zip(parts, base, strict=True)])
+
+    def bases(sizes: list[int]) -> list[int]:
+        return np.cumsum([0, *sizes])[:-1].tolist()
+
+    return CachedFeatures(
+        cells=joined("cells"),
+        position_xy=joined("position_xy"),
+        cell_ends=shifted("cell_ends", bases([len(part.cells) for part in parts])),
+        locals_=joined("locals_"),
+        globals_=joined("globals_"),
+        global_of_mask=shifted("global_of_mask", bases([len(part.globals_) for part in parts])),
+        mask_ends=shifted("mask_ends", bases([len(part.locals_) for part in parts])),
+        places=joined("places"),
+        notes=[note for part in parts for note in part.notes],
+    )
+
+
+def _read(path: Path) -> CachedFeatures:
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        # bfloat16, as the training step wants them: converting them there would cost as much as using them.
+        tensors |= {name: tensors[name].bfloat16() for name in ("cells", "locals_", "globals_")}
+        return CachedFeatures(**tensors, notes=json.loads(file.metadata()["notes"]))

@@ -1,0 +1,188 @@
+"""Stage 1: the vision encoder learns class and colour of every patch (exact masks are free here)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from modeling.pixelrefer.config import CaptionerConfig
+from modeling.pixelrefer.images import ImagePacker
+from modeling.pixelrefer.model import PixelReferLite
+from recipes.captioner.clips import StoredClip, read_clip, stored
+from recipes.captioner.evidence import MIN_MASK_PX, Roughness
+from recipes.captioner.network import PATCHES
+from recipes.captioner.progress import Stage, make_optimizer
+from recipes.captioner.views import MaskView, Picture, owner_labels, pack, view_frame, view_mask
+from synthetic.palette import COLOURS
+from synthetic.shapes import CLASSES
+
+CROPS, LOCALS, GLOBALS = 36, 10, 5
+CLIPS_A_STEP = 6
+BACKGROUND_WEIGHT = 0.25
+PEAK_RATE = 2e-3
+DECAY = 0.05
+
+
+@dataclass(frozen=True)
+class DenseBatch:
+    """Pictures of one step: crops, local views, global views; labels int64 [patches, 2] (class, colour).
+
+    ``owner`` int64 [patches of crops]: number of the crop a chosen patch belongs to, -1 elsewhere;
+    ``names`` int64 [crops, 2]: class and colour of each crop's object.
+    """
+
+    pictures: list[Picture]
+    labels: Tensor
+    owner: Tensor
+    names: Tensor
+
+
+class DenseModel(nn.Module):
+    """The network's encoder under two linear heads that are thrown away afterwards."""
+
+    def __init__(self, network: PixelReferLite) -> None:
+        super().__init__()
+        width = network.config.vision.width
+        self.tower = network.model.vision_encoder
+        self.class_head = nn.Linear(width, len(CLASSES) + 1)
+        self.colour_head = nn.Linear(width, len(COLOURS) + 1)
+
+    def forward(self, patches: Tensor, grids: Tensor, batch: DenseBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, and accuracy of class and colour per object from the mean of its chosen patches."""
+        features = self.tower(patches, grids)
+        loss = self._patch_loss(features, batch.labels)
+        means = self._object_means(features, batch.owner, len(batch.names))
+        hits = []
+        for head, truth in zip((self.class_head, self.colour_head), batch.names.T, strict=True):
+            logits = head(means.to(head.weight.dtype)).float()
+            loss = loss + nn.functional.cross_entropy(logits, truth)
+            hits.append((logits.argmax(-1) == truth).float().mean())
+        return loss, hits[0], hits[1]
+
+    def _patch_loss(self, features: Tensor, labels: Tensor) -> Tensor:
+        total = features.new_zeros(())
+        for head, truth in zip((self.class_head, self.colour_head), labels.T, strict=True):
+            weight = torch.ones(head.out_features, device=features.device)
+            weight[0] = BACKGROUND_WEIGHT
+            total = total + nn.functional.cross_entropy(head(features).float(), truth, weight)
+        return total
+
+    @staticmethod
+    def _object_means(features: Tensor, owner: Tensor, count: int) -> Tensor:
+        chosen = owner >= 0
+        sums = features.new_zeros(count, features.shape[1]).index_add(
+            0, owner[chosen], features[: len(owner)][chosen]
+        )
+        sizes = torch.bincount(owner[chosen], minlength=count).clamp(min=1)
+        return sums / sizes[:, None]
+
+
+class DenseSampler:
+    """Draws batches from stored clips; clips that are added while it runs are found."""
+
+    def __init__(self, folder: Path, split: str, config: CaptionerConfig) -> None:
+        self.folder, self.split, self.config = folder, split, config
+        self.paths = stored(folder, split)
+        self.drawn = 0
+
+    def sample(self, rng: np.random.Generator) -> DenseBatch:
+        """One batch."""
+        self.drawn += 1
+        if self.drawn % 100 == 0:
+            self.paths = stored(self.folder, self.split)
+        chosen = rng.choice(len(self.paths), min(CLIPS_A_STEP, len(self.paths)), replace=False)
+        views: list[tuple[MaskView, np.ndarray, int]] = []
+        frames: list[tuple[Picture, np.ndarray]] = []
+        for number in chosen:
+            clip = read_clip(self.paths[number])
+            labels = owner_labels(clip.objects)
+            views += [(view, labels, k) for view, k in self._masks(clip, rng)]
+            t = int(rng.integers(len(clip.frames)))
+            frames.append((view_frame(clip.frames[t], clip.ids[t], self.config), labels))
+        return _assemble(views, frames[:GLOBALS])
+
+    def _masks(self, clip: StoredClip, rng: np.random.Generator) -> list[tuple[MaskView, int]]:
+        found: list[tuple[MaskView, int]] = []
+        seen = np.argwhere(np.stack([it.visible_px for it in clip.objects]) >= MIN_MASK_PX)
+        for k, t in rng.permutation(seen)[: CROPS // CLIPS_A_STEP]:
+            mask = clip.ids[t] == k + 1
+            if rng.random() < 0.6:
+                mask = Roughness.sample(rng)(mask, rng)
+            if mask.sum() >= MIN_MASK_PX:
+                found.append(
+                    (view_mask(clip.frames[t], clip.ids[t], mask.astype(np.uint8), self.config), int(k))
+                )
+        return found
+
+
+def _assemble(
+    views: list[tuple[MaskView, np.ndarray, int]], frames: list[tuple[Picture, np.ndarray]]
+) -> DenseBatch:
+    crops = [(view.crop, labels) for view, labels, _ in views]
+    every = crops + [(view.local, labels) for view, labels, _ in views[::3][:LOCALS]] + frames
+    owner = [np.where(view.chosen, number, -1) for number, (view, _, _) in enumerate(views)]
+    return DenseBatch(
+        pictures=[picture for picture, _ in every],
+        labels=torch.from_numpy(np.concatenate([labels[picture.owners] for picture, labels in every])),
+        owner=torch.from_numpy(np.concatenate(owner)),
+        names=torch.from_numpy(np.stack([labels[k + 1] for _, labels, k in views])),
+    )
+
+
+def run(model: DenseModel, batch: DenseBatch, packer: ImagePacker, device: torch.device):
+    """Loss and accuracies of one batch in bfloat16 where it pays."""
+    images = pack(batch.pictures, packer)
+    moved = DenseBatch(
+        batch.pictures, batch.labels.to(device), batch.owner.to(device), batch.names.to(device)
+    )
+    with torch.autocast(device.type, torch.bfloat16):
+        return model(images.patches.to(device), images.grids, moved)
+
+
+def train_encoder(
+    network: PixelReferLite,
+    clips: Path,
+    state: Path,
+    steps: int,
+    seed: int,
+    device: torch.device,
+    minutes: float | None = None,
+    log_every: int = 50,
+) -> None:
+    """Train until ``steps`` or ``minutes`` are over; goes on from ``state`` if that file exists."""
+    torch.manual_seed(seed)  # for the start values of the heads
+    model = DenseModel(network).to(device).train()
+    packer = ImagePacker(network.config, PATCHES)
+    stage = Stage(state, model, make_optimizer(model, DECAY), PEAK_RATE, steps, minutes)
+    sampler = DenseSampler(clips, "train", network.config)
+    recent: list[list[float]] = []
+    while stage.done < 1:
+        batch = sampler.sample(np.random.default_rng([seed, 1, stage.step]))
+        loss, class_hits, colour_hits = run(model, batch, packer, device)
+        stage.apply(loss)
+        recent.append([loss.item(), class_hits.item(), colour_hits.item()])
+        if stage.step % log_every == 0:
+            means = " ".join(f"{value:.3f}" for value in np.mean(recent, axis=0))
+            print(
+                f"encoder step {stage.step} loss class colour {means} {stage.seconds_a_step:.2f} s/step",
+                flush=True,
+            )
+            recent.clear()
+    stage.save()
+
+
+@torch.no_grad()
+def probe_encoder(
+    model: DenseModel, config: CaptionerConfig, clips: Path, split: str, batches: int, device: torch.device
+) -> list[float]:
+    """Mean loss, class and colour accuracy of single frames on stored clips."""
+    packer, sampler = ImagePacker(config, PATCHES), DenseSampler(clips, split, config)
+    results = [
+        [value.item() for value in run(model, sampler.sample(np.random.default_rng([7, n])), packer, device)]
+        for n in range(batches)
+    ]
+    return np.mean(results, axis=0).tolist()
