@@ -49,7 +49,12 @@ class Source:
 
     @property
     def finite(self) -> bool:
-        """Whether the source has an end of its own (a file, a recording), unlike a live camera."""
+        """Whether the source has an end of its own (a file, a recording on the web), unlike a live camera.
+
+        An RTSP server may announce a length too; its stream is taken for live all the same, and reconnected to.
+        """
+        if self.address.startswith("rtsp"):
+            return False
         return is_file(self.address) or bool(self.container.duration and self.container.duration > 0)
 
     def missing_words(self) -> str | None:
