@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,12 +157,13 @@ def mean_model(training: Training) -> nn.Module:
 def train(
     run: Path, plan_name: str, seed: int, device: torch.device, stop_after_min: float, check_every: int
 ) -> None:
-    """Train until the plan or the time is over."""
+    """Train until the plan or the time is over, or SIGTERM asks to save and end."""
     plan, data = PLANS[plan_name], open_data(run / "data")
     training = resume(run, plan, seed, device)
     stop_s, saved_s = time.monotonic() + 60 * stop_after_min, time.monotonic()
     seen: dict[str, list[float]] = {}
-    while training.step < plan.steps and time.monotonic() < stop_s:
+    asked = _stop_when_asked()
+    while training.step < plan.steps and time.monotonic() < stop_s and not asked:
         phase, _ = plan.at(training.step)
         if phase.clips.size_px != training.size_px:
             training = training.resized(phase.clips.size_px, plan)
@@ -178,6 +180,13 @@ def train(
             save(training, run, plan_name)
             saved_s = time.monotonic()
     save(training, run, plan_name)
+
+
+def _stop_when_asked() -> list[int]:
+    """A list that is empty until the process is asked to end."""
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    return asked
 
 
 def _log(

@@ -72,11 +72,11 @@ def _clips(size_px: int, clips: int, length: int, objects: int = 2) -> Draw:
 PLANS = {
     "embedded": Plan(
         (
-            Phase("stills", 2000, _clips(128, 1, 1), _clips(128, 10, 1, 3), 1e-3, 7e-4, 1.0, warm_up=60),
-            Phase("pairs", 1000, _clips(128, 7, 2), _clips(128, 10, 1, 3), 6e-4, 6e-4, 0.25, (1.0, 0.8), 30),
-            Phase("fours", 1800, _clips(128, 4, 4), _clips(128, 10, 1, 3), 6e-4, 4e-4, 0.22, (0.8, 0.4)),
-            Phase("large", 1300, _clips(192, 3, 4), _clips(192, 6, 1, 3), 4e-4, 1e-4, 0.2, (0.4, 0.2)),
-            Phase("eights", 400, _clips(192, 2, 8), _clips(192, 6, 1, 3), 1e-4, 0.0, 0.15, (0.2, 0.1)),
+            Phase("stills", 900, _clips(128, 1, 1), _clips(128, 10, 1, 3), 1e-3, 7e-4, 1.0, warm_up=60),
+            Phase("pairs", 700, _clips(128, 7, 2), _clips(128, 10, 1, 3), 6e-4, 6e-4, 0.25, (1.0, 0.8), 30),
+            Phase("fours", 1100, _clips(128, 4, 4), _clips(128, 10, 1, 3), 6e-4, 4e-4, 0.22, (0.8, 0.4)),
+            Phase("large", 900, _clips(192, 3, 4), _clips(192, 6, 1, 3), 4e-4, 1e-4, 0.2, (0.4, 0.2)),
+            Phase("eights", 260, _clips(192, 2, 8), _clips(192, 6, 1, 3), 1e-4, 0.0, 0.15, (0.2, 0.1)),
         )
     ),
     "smoke": Plan(
