@@ -219,7 +219,7 @@ def main() -> None:
         "--export", type=Path, help="write the saved training's weights here, and train no further"
     )
     parser.add_argument(
-        "--export-size", type=int, default=192, help="input size in the exported configuration"
+        "--export-size", type=int, default=160, help="input size in the exported configuration"
     )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

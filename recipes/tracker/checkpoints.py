@@ -68,4 +68,5 @@ def _part(tensors: State, prefix: str) -> State:
 def _replace(path: Path, tensors: State, metadata: dict[str, str]) -> None:
     fresh = path.with_suffix(".new")
     save_file(tensors, fresh, metadata)
+    fresh.chmod(0o644)
     fresh.replace(path)
