@@ -10,7 +10,7 @@ MINIO  := .build/bin/minio
 MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint format test demo minio lock clean
+.PHONY: help setup check lint types format test demo minio lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -25,11 +25,13 @@ format: setup  ## rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lint: setup  ## format, lint, imports and types
+lint: setup  ## format, lint and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/lint-imports --no-logo --no-timing
-	$(BIN)/pyright
+	$(BIN)/lint-imports --no-logo
+
+types: setup  ## types, by pyright (slow on two cores, so not part of check)
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 check: lint  ## lint and the fast tests (no engines)
 	$(BIN)/python -m pytest -m "not connected and not slow and not gpu"

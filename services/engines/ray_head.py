@@ -62,7 +62,7 @@ def _parameters(options: argparse.Namespace) -> RayParams:
         object_store_memory=options.object_store_bytes,
         temp_dir=str(options.folder),
         include_dashboard=False,
-        include_log_monitor=False,
+        include_log_monitor=False,  # type: ignore[arg-type]  # annotated as text, used as a truth value
         no_monitor=True,
     )
 

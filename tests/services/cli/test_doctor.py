@@ -1,0 +1,45 @@
+"""What the doctor finds, and what it says about it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from services.cli.doctor import Finding, examine, is_fit, memory, packages, weights
+from services.cli.main import app
+from services.settings import Settings
+
+
+def test_scarce_memory_is_worth_a_look_and_no_fault() -> None:
+    assert memory("MemTotal: 1 kB\nMemAvailable:    8000000 kB\n").state == "ok"
+    scarce = memory("MemAvailable:    1000000 kB\n")
+    assert scarce.state == "warn" and scarce.words.startswith("1.0 GB available")
+    assert is_fit([scarce]) and not is_fit([Finding("java", "fail", "")])
+
+
+def test_weights_are_listed_by_model(tmp_path: Path) -> None:
+    assert weights(tmp_path).state == "fail"
+    (tmp_path / "tracker-embedded").mkdir()
+    (tmp_path / "tracker-embedded" / "weights.safetensors").touch()
+    assert weights(tmp_path) == Finding("weights", "ok", "tracker-embedded")
+
+
+def test_the_environment_is_the_locked_one() -> None:
+    assert packages().state == "ok", packages().words
+
+
+@pytest.mark.connected
+def test_running_engines_answer_and_dead_ones_are_faults(
+    s3: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    findings = {finding.what: finding for finding in examine(s3.data)}
+    assert findings["kafka"].state == findings["s3"].state == "ok"
+    assert findings["triton"].state == "off"
+    monkeypatch.setenv("STREAMREFER_TRITON_URL", "127.0.0.1:9")
+    answer = CliRunner().invoke(app, ["doctor", "--json", "--data", str(tmp_path)])
+    found = {finding["what"]: finding for finding in json.loads(answer.stdout)["findings"]}
+    assert answer.exit_code == 1
+    assert found["triton"]["state"] == "fail" and "127.0.0.1:9 does not answer" in found["triton"]["words"]

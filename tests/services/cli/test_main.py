@@ -1,0 +1,55 @@
+"""The program itself: its commands, its version, and one-line answers to wrong options."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from services.cli.main import app
+
+
+def _run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_every_command_explains_itself() -> None:
+    for command in ("up", "down", "camera", "watch", "ledger", "doctor", "version"):
+        assert _run(command, "--help").exit_code == 0, command
+
+
+def test_version_is_that_of_the_project() -> None:
+    assert _run("version").stdout == "streamrefer 0.1.0\n"
+    versions = json.loads(_run("version", "--json").stdout)
+    assert versions["streamrefer"] == "0.1.0" and versions["apache-kafka"] == "4.3.1"
+    assert "missing" not in versions.values()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--engine-port", "kafka"), "--engine-port wants NAME=PORT"),
+        (("--engine-port", "kafka=70000"), "--engine-port wants NAME=PORT"),
+        (("--s3", "ceph"), "--s3 is minio or juicefs, not ceph"),
+    ],
+)
+def test_wrong_options_of_up_are_refused_in_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    answer = _run("up", "--data", str(tmp_path), *arguments)
+    assert answer.exit_code == 2
+    assert words in answer.stderr and answer.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_up_without_a_model_repository_says_so(tmp_path: Path) -> None:
+    answer = _run("up", "--data", str(tmp_path / "data"), "--models", str(tmp_path))
+    assert answer.exit_code == 1
+    assert f"triton: no model (a folder with config.pbtxt) in {tmp_path}" in answer.stderr
+
+
+def test_down_where_nothing_runs_says_so(tmp_path: Path) -> None:
+    answer = _run("down", "--data", str(tmp_path))
+    assert answer.exit_code == 1 and "nothing is running" in answer.stderr
