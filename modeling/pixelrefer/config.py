@@ -1,7 +1,7 @@
 """Sizes and constants of a captioner, read from a `config.json` with the official keys."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 Framework = Literal["pixelrefer", "pixelreferlite"]
@@ -100,6 +100,18 @@ class Geometry:
     share_local_view: bool = True
     """Published behaviour: later masks of one frame reuse the local view of the frame's first mask."""
 
+    def __post_init__(self) -> None:
+        sizes = (self.large_object_patches, self.local_view_px, self.global_view_px)
+        if self.crop_margin_px < 0 or min(sizes) < 1 or (self.crop_patch_cap or 1) < 1:
+            raise ValueError(f"sizes of the geometry block must be positive: {asdict(self)}")
+
+    def changed(self, block: Mapping[str, Any]) -> "Geometry":
+        """This geometry with the values of a `geometry` block. Raises ValueError for a name it does not know."""
+        unknown = sorted(set(block) - {entry.name for entry in fields(self)})
+        if unknown:
+            raise ValueError(f"the geometry block of config.json does not know {', '.join(unknown)}")
+        return replace(self, **block)
+
 
 @dataclass(frozen=True)
 class CaptionerConfig:
@@ -137,12 +149,12 @@ class CaptionerConfig:
         if "vision_encoder_config" in config:
             vision = VisionConfig.from_json(config["vision_encoder_config"])
         merge = int(config.get("spatial_merge_size", 2))
-        geometry = Geometry(large_object_patches=50 if lite else 100)
+        geometry = Geometry(large_object_patches=50 if lite else 100).changed(config.get("geometry", {}))
         return cls(
             framework=framework,
             vision=vision or VisionConfig(),
             language=LanguageConfig.from_json(config),
-            geometry=replace(geometry, **dict(config.get("geometry", {}))),
+            geometry=geometry,
             mask_num=int(config.get("mask_num", 32)),
             spatial_merge_size=merge,
             mm_max_length=int(config.get("mm_max_length") or 9477 // merge**2),
