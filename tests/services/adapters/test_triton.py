@@ -19,9 +19,7 @@ from pipelines.ports import CaptionerUnavailable, CaptionRefused, CaptionRequest
 from services.adapters.triton import MODEL, TritonCaptioner, TritonSettings, tensors_of
 from services.engines.errors import EngineError
 from services.engines.stack import Stack, running_stack
-from tests.fakes.tiny_captioner import make_tiny_captioner
-
-QUEUE = 3
+from tests.services.conftest import CAPTIONER_QUEUE
 
 
 def request(name: str = "r", frames: int = 3, **changes) -> CaptionRequest:
@@ -42,19 +40,9 @@ def request(name: str = "r", frames: int = 3, **changes) -> CaptionRequest:
     return replace(base, **changes)
 
 
-@pytest.fixture(scope="module")
-def server(folder) -> Iterator[Stack]:
-    """Triton with a tiny captioner of random weights."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STREAMREFER_CAPTIONER", str(make_tiny_captioner(folder("captioner"))))
-        patch.setenv("STREAMREFER_CAPTIONER_QUEUE", str(QUEUE))
-        with running_stack(folder("triton"), {"triton"}) as stack:
-            yield stack
-
-
 @pytest.fixture
-def captioner(server: Stack) -> Iterator[TritonCaptioner]:
-    captioner = TritonCaptioner(server.settings.triton_url)
+def captioner(captioner_server: Stack) -> Iterator[TritonCaptioner]:
+    captioner = TritonCaptioner(captioner_server.settings.triton_url)
     yield captioner
     captioner.close()
 
@@ -121,11 +109,11 @@ def test_an_answer_past_its_deadline_is_given_up(captioner: TritonCaptioner) -> 
 
 
 @pytest.mark.connected
-def test_two_clients_at_once_get_their_own_words(server: Stack) -> None:
+def test_two_clients_at_once_get_their_own_words(captioner_server: Stack) -> None:
     answers: dict[str, object] = {}
 
     def ask(name: str, frames: int) -> None:
-        captioner = TritonCaptioner(server.settings.triton_url)
+        captioner = TritonCaptioner(captioner_server.settings.triton_url)
         try:
             answers[name] = captioner.describe(request(name, frames)).prompt_tokens
         finally:
@@ -140,24 +128,24 @@ def test_two_clients_at_once_get_their_own_words(server: Stack) -> None:
 
 
 @pytest.mark.connected
-def test_more_requests_than_the_queue_holds_are_told_so(server: Stack) -> None:
+def test_more_requests_than_the_queue_holds_are_told_so(captioner_server: Stack) -> None:
     """Straight at the server, without our client's patience."""
     errors: queue.Queue[str] = queue.Queue()
-    with InferenceServerClient(server.settings.triton_url) as client:
+    with InferenceServerClient(captioner_server.settings.triton_url) as client:
         client.start_stream(callback=lambda result, error: errors.put(str(error)) if error else None)
-        for number in range(QUEUE + 4):
+        for number in range(CAPTIONER_QUEUE + 4):
             client.async_stream_infer(
                 MODEL, tensors_of(request(f"{number}", max_new_tokens=2000)), request_id=f"{number}"
             )
-        assert f"busy: {QUEUE} requests wait already" in errors.get(timeout=30)
+        assert f"busy: {CAPTIONER_QUEUE} requests wait already" in errors.get(timeout=30)
         client.stop_stream(cancel_requests=True)
 
 
 @pytest.mark.connected
 @pytest.mark.slow
-def test_a_killed_server_is_found_again(server: Stack, captioner: TritonCaptioner) -> None:
+def test_a_killed_server_is_found_again(captioner_server: Stack, captioner: TritonCaptioner) -> None:
     first = captioner.describe(request("before")).text
-    os.killpg(server.pids()["triton"], signal.SIGKILL)
+    os.killpg(captioner_server.pids()["triton"], signal.SIGKILL)
     assert captioner.describe(request("after", deadline_s=120.0)).text == first
 
 
