@@ -1,5 +1,7 @@
 """Scaled dot-product attention and rotary turns shared by the vision encoder and the language model."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,15 +29,27 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     return scores.softmax(-1).to(value.dtype) @ value
 
 
+@dataclass(frozen=True)
+class Turns:
+    """Cosines and sines float32 [...,D/2] by which positions turn queries and keys."""
+
+    cos: Tensor
+    sin: Tensor
+
+    @classmethod
+    def of(cls, angles: Tensor) -> "Turns":
+        """From angles, computed once for all layers."""
+        return cls(angles.cos(), angles.sin())
+
+
 def rotary_angles(positions: Tensor, half_dim: int, theta: float) -> Tensor:
     """Angles position * theta^(-i/half_dim) for i = 0..half_dim-1, float32 [*positions.shape, half_dim]."""
     index = torch.arange(half_dim, device=positions.device, dtype=torch.float32)
     return positions.float()[..., None] * (theta ** (-index / half_dim))
 
 
-def rotate(states: Tensor, angles: Tensor) -> Tensor:
-    """Turn `states` [...,D] by `angles` [...,D/2] with the half-split pairing, in float32, cast back."""
+def rotate(states: Tensor, turns: Turns) -> Tensor:
+    """Turn `states` [...,D] with the half-split pairing, in float32, cast back."""
     first, second = states.float().chunk(2, dim=-1)
-    cos, sin = angles.cos(), angles.sin()
-    turned = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
-    return turned.to(states.dtype)
+    cos, sin = turns.cos, turns.sin
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).to(states.dtype)

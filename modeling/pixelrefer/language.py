@@ -7,7 +7,7 @@ Parameter names are those of the published weights.
 import torch
 from torch import Tensor, nn
 
-from modeling.pixelrefer.attention import attend, rotary_angles, rotate
+from modeling.pixelrefer.attention import Turns, attend, rotary_angles, rotate
 from modeling.pixelrefer.config import LanguageConfig
 
 
@@ -51,8 +51,7 @@ class RmsNorm(nn.Module):
         self.eps = eps
 
     def forward(self, states: Tensor) -> Tensor:
-        wide = states.float()
-        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
+        wide = nn.functional.rms_norm(states.float(), self.weight.shape, eps=self.eps)
         return self.weight * wide.to(states.dtype)
 
 
@@ -67,11 +66,11 @@ class SelfAttention(nn.Module):
         self.v_proj = nn.Linear(config.width, config.kv_heads * config.head_dim)
         self.o_proj = nn.Linear(config.heads * config.head_dim, config.width, bias=False)
 
-    def forward(self, states: Tensor, angles: Tensor, mask: Tensor | None, cache: KvCache | None) -> Tensor:
-        """`states` [B,S,C], `angles` [B,1,S,D/2], `mask` bool [B|1,1,S,T] -> [B,S,C]."""
+    def forward(self, states: Tensor, turns: Turns, mask: Tensor | None, cache: KvCache | None) -> Tensor:
+        """`states` [B,S,C], `turns` [B,1,S,D/2], `mask` bool [B|1,1,S,T] -> [B,S,C]."""
         shape = (*states.shape[:2], -1, self.head_dim)
-        query = rotate(self.q_proj(states).view(shape).transpose(1, 2), angles)
-        key = rotate(self.k_proj(states).view(shape).transpose(1, 2), angles)
+        query = rotate(self.q_proj(states).view(shape).transpose(1, 2), turns)
+        key = rotate(self.k_proj(states).view(shape).transpose(1, 2), turns)
         value = self.v_proj(states).view(shape).transpose(1, 2)
         if cache is not None:
             key, value = cache.put(self.index, key, value)
@@ -102,8 +101,8 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RmsNorm(config.width, config.norm_eps)
         self.mlp = GatedMlp(config)
 
-    def forward(self, states: Tensor, angles: Tensor, mask: Tensor | None, cache: KvCache | None) -> Tensor:
-        states = states + self.self_attn(self.input_layernorm(states), angles, mask, cache)
+    def forward(self, states: Tensor, turns: Turns, mask: Tensor | None, cache: KvCache | None) -> Tensor:
+        states = states + self.self_attn(self.input_layernorm(states), turns, mask, cache)
         return states + self.mlp(self.post_attention_layernorm(states))
 
 
@@ -138,10 +137,10 @@ class LanguageModel(nn.Module):
         if mask is None and count > 1:
             mask = torch.ones(count, known + count, dtype=torch.bool, device=embeds.device).tril(known)
         config = self.language_config
-        angles = rotary_angles(positions, config.head_dim // 2, config.rope_theta)[:, None]
+        turns = Turns.of(rotary_angles(positions, config.head_dim // 2, config.rope_theta)[:, None])
         states = embeds
         for layer in self.layers:
-            states = layer(states, angles, mask, cache)
+            states = layer(states, turns, mask, cache)
         if cache is not None:
             cache.length += count
         return self.norm(states)

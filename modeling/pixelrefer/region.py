@@ -73,7 +73,7 @@ def merge_tokens(
         return tokens[:, :limit]
     if start is None:
         start = even_start(counts, limit)
-    rows = torch.where(crowded[:, None], start, torch.arange(limit, device=tokens.device))
+    rows = torch.where(crowded[:, None], start.to(tokens.device), torch.arange(limit, device=tokens.device))
     centres = tokens.gather(1, rows[..., None].expand(-1, -1, width))
     return _cluster(tokens, valid, centres, rounds, settled=~crowded)
 

@@ -116,30 +116,21 @@ def _accumulate(image: NDArray, taps: Taps, axis: int) -> NDArray[np.float32]:
 
 
 def _area_shrink_taps(source: int, target: int) -> Taps:
-    """Share of each source pixel in each target cell; unused taps have weight 0."""
+    """Share of each source pixel in each target cell, first to last; unused taps have weight 0."""
     scale = 1.0 / (target / source)
-    cells = [_cell(number, scale, source) for number in range(target)]
-    longest = max(len(cell) for cell in cells)
-    index = np.zeros((longest, target), np.int64)
-    weight = np.zeros((longest, target), np.float32)
-    for number, cell in enumerate(cells):
-        for tap, (pixel, share) in enumerate(cell):
-            index[tap, number], weight[tap, number] = pixel, share
-    return index, weight
-
-
-def _cell(number: int, scale: float, source: int) -> list[tuple[int, float]]:
-    """(source pixel, share) of one target cell."""
-    start = number * scale
-    end = start + scale
-    width = min(scale, source - start)
-    last = min(int(np.floor(end)), source - 1)
-    first = min(int(np.ceil(start)), last)
-    shares = [(first - 1, (first - start) / width)] if first - start > SLIVER else []
-    shares += [(pixel, 1.0 / width) for pixel in range(first, last)]
-    if end - last > SLIVER:
-        shares.append((last, min(end - last, 1.0, width) / width))
-    return shares
+    start = np.arange(target) * scale
+    end, width = start + scale, np.minimum(scale, source - start)
+    last = np.minimum(np.floor(end), source - 1).astype(np.int64)
+    first = np.minimum(np.ceil(start).astype(np.int64), last)
+    inner = first + np.arange(max(1, int((last - first).max())))[:, None]
+    before, after = first - start, end - last
+    index = np.concatenate(((first - 1)[None], inner, last[None]))
+    shares = (
+        np.where(before > SLIVER, before, 0)[None],
+        np.where(inner < last, 1.0, 0),
+        np.where(after > SLIVER, np.minimum(np.minimum(after, 1.0), width), 0)[None],
+    )
+    return np.clip(index, 0, source - 1), (np.concatenate(shares) / width).astype(np.float32)
 
 
 def _block_mean(image: NDArray, height: int, width: int) -> NDArray:

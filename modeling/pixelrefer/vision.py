@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from modeling.pixelrefer.attention import PLAIN_LIMIT, attend, rotary_angles, rotate
+from modeling.pixelrefer.attention import PLAIN_LIMIT, Turns, attend, rotary_angles, rotate
 from modeling.pixelrefer.config import VisionConfig
 
 ROTARY_THETA = 10000.0
@@ -91,11 +91,11 @@ class SelfAttention(nn.Module):
         self.v_proj = nn.Linear(config.width, config.width)
         self.out_proj = nn.Linear(config.width, config.width)
 
-    def forward(self, states: Tensor, angles: Tensor, plan: AttentionPlan) -> Tensor:
-        """`states` [N,Cv], `angles` [N,D/2] -> [N,Cv]."""
+    def forward(self, states: Tensor, turns: Turns, plan: AttentionPlan) -> Tensor:
+        """`states` [N,Cv], `turns` [N,1,D/2] -> [N,Cv]."""
         shape = (states.shape[0], self.heads, -1)
-        query = rotate(self.q_proj(states).view(shape), angles[:, None])
-        key = rotate(self.k_proj(states).view(shape), angles[:, None])
+        query = rotate(self.q_proj(states).view(shape), turns)
+        key = rotate(self.k_proj(states).view(shape), turns)
         value = self.v_proj(states).view(shape)
         pieces = [self._attend_bucket(query, key, value, bucket) for bucket in plan.buckets]
         mixed = torch.cat(pieces).flatten(1)
@@ -132,8 +132,8 @@ class Layer(nn.Module):
         self.layer_norm2 = nn.LayerNorm(config.width, eps=config.norm_eps)
         self.mlp = FeedForward(config)
 
-    def forward(self, states: Tensor, angles: Tensor, plan: AttentionPlan) -> Tensor:
-        states = states + self.self_attn(self.layer_norm1(states), angles, plan)
+    def forward(self, states: Tensor, turns: Turns, plan: AttentionPlan) -> Tensor:
+        states = states + self.self_attn(self.layer_norm1(states), turns, plan)
         return states + self.mlp(self.layer_norm2(states))
 
 
@@ -144,9 +144,9 @@ class LayerStack(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
 
-    def forward(self, states: Tensor, angles: Tensor, plan: AttentionPlan) -> Tensor:
+    def forward(self, states: Tensor, turns: Turns, plan: AttentionPlan) -> Tensor:
         for layer in self.layers:
-            states = layer(states, angles, plan)
+            states = layer(states, turns, plan)
         return states
 
 
@@ -166,9 +166,9 @@ class VisionEncoder(nn.Module):
         Rows keep the order in which they came (raster for stride 1).
         """
         shapes = [(int(rows), int(columns)) for rows, columns in grids.tolist()]
-        angles = self._angles(shapes, stride, patches.device)
+        turns = Turns.of(self._angles(shapes, stride, patches.device)[:, None])
         plan = plan_attention([rows * columns for rows, columns in shapes], patches.device)
-        return self.post_layernorm(self.encoder(self.embeddings(patches), angles, plan))
+        return self.post_layernorm(self.encoder(self.embeddings(patches), turns, plan))
 
     def _angles(self, shapes: list[tuple[int, int]], stride: int, device: torch.device) -> Tensor:
         """Row angles then column angles of each patch, [N, D/2]."""

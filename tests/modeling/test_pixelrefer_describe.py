@@ -1,5 +1,6 @@
 """Requests answered by a tiny captioner: tokens, ends, determinism, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 import torch
 
 from modeling.pixelrefer.generate import Captioner
+from modeling.pixelrefer.images import PatchSettings
+from modeling.pixelrefer.processor import Processor
 from modeling.pixelrefer.request import Answer, Request
 from tests.modeling.tiny_captioner import request, write_tiny
 
@@ -85,6 +88,26 @@ def test_a_coarse_mask_grid_is_brought_to_the_frames(captioner: Captioner) -> No
     assert full.shape == (3, 60, 80) and full.dtype == np.uint8
     corners = 4  # bilinear edges cut at one half round off the corner pixels
     assert full[0, 17:31, 21:39].all() and full.sum() == 3 * (16 * 20 - corners)
+
+
+def test_masks_of_one_frame_share_the_first_local_view_unless_told_otherwise(captioner: Captioner) -> None:
+    asked = request(seen=1, things=2)
+    frames, masks, at = asked.frames, asked.full_masks(), [0, 0]
+    shared = captioner.processor.lite_views(frames, masks, at)
+    assert (shared.local_of_mask, shared.global_of_mask) == ([0, 0], [0, 0])
+    config = captioner.network.config
+    own_config = replace(config, geometry=replace(config.geometry, share_local_view=False))
+    own = Processor(own_config, PatchSettings(), captioner.tokenizer).lite_views(frames, masks, at)
+    assert (own.local_of_mask, own.global_of_mask) == ([0, 1], [0, 0])
+    first, second = own.locals_.patches.split(own.locals_.counts)
+    assert torch.equal(first, shared.locals_.patches) and not torch.equal(first, second)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_says_what_the_cpu_says(captioner: Captioner, tmp_path: Path) -> None:
+    there = Captioner.load(write_tiny(tmp_path), device="cuda").describe(request(things=2))
+    assert there.token_ids == captioner.describe(request(things=2)).token_ids
 
 
 def test_the_vision_object_framework_answers_too(tmp_path: Path) -> None:
