@@ -30,7 +30,7 @@ def lite_config(vocab_size: int) -> CaptionerConfig:
             rope_theta=1e4,
         ),
         geometry=Geometry(
-            crop_margin_px=8,
+            crop_margin_px=16,
             large_object_patches=24,
             crop_patch_cap=64,
             local_view_px=84,
