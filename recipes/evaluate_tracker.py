@@ -11,7 +11,7 @@ jf_copy         the baseline: the TRUE mask of frame 0 on every frame
 absent_accuracy of the frames on which a judged object shows no pixel, the share called absent (null if none)
 present_accuracy of the frames on which it shows at least 30 px, the share called present
 background_rejection     of clicks on the background (4 a world), the share with an object score <= 0
-discovery_recall         of the judged objects, the share found on frame 0 by grid clicks (IoU at least 0.5)
+discovery_recall         of the judged objects, the share found on frame 0 by ``operators.discover`` (IoU at least 0.5)
 discovery_false_per_frame  what else was found on frame 0, per world
 worlds, objects, seed, split   what was judged
 """
@@ -29,8 +29,8 @@ import torch
 
 from modeling.sam2.segmenter import load_segmenter
 from modeling.sam2.session import Sam2Session
+from operators.discover import DiscoverSettings, discover, grid_points
 from operators.types import Prompt
-from recipes.tracker.discovery import Filters, discover
 from recipes.tracker.prompts import deepest
 from recipes.tracker.scores import region_score, track_scores
 from synthetic.truth import SyntheticClip
@@ -38,7 +38,7 @@ from synthetic.world import sample_clip
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "tracker-embedded"
 WIDTH, HEIGHT, FRAMES, FPS = 320, 240, 16, 4.0
-JUDGED_PX, CLEAR_PX, BACKGROUND_CLICKS = 60, 30, 4
+JUDGED_PX, CLEAR_PX, BACKGROUND_CLICKS, MOST_FOUND = 60, 30, 4, 16
 FIRST_WORLD = 1_000_000  # evaluation seeds start here, apart from those of training
 
 Open = Callable[[tuple[int, int]], Sam2Session]
@@ -53,20 +53,26 @@ class Tracked:
     presence: np.ndarray
 
 
-def evaluate(open_session: Open, worlds: int, seed: int, split: str, filters: Filters) -> dict[str, object]:
+def evaluate(
+    open_session: Open, worlds: int, seed: int, split: str, settings: DiscoverSettings
+) -> dict[str, object]:
     """The figures of the module's page for ``worlds`` worlds."""
     figures: Figures = {}
     for number in range(worlds):
         clip_seed = FIRST_WORLD + seed * 10_000 + number
         clip = sample_clip(clip_seed, split, WIDTH, HEIGHT, FRAMES, FPS)
-        judge(open_session, clip, np.random.default_rng(clip_seed), filters, figures)
+        judge(open_session, clip, np.random.default_rng(clip_seed), settings, figures)
     means = {name: round(float(np.mean(values)), 4) if values else None for name, values in figures.items()}
     objects = len(figures.get("j", []))
     return {**means, "worlds": worlds, "objects": objects, "seed": seed, "split": split}
 
 
 def judge(
-    open_session: Open, clip: SyntheticClip, rng: np.random.Generator, filters: Filters, figures: Figures
+    open_session: Open,
+    clip: SyntheticClip,
+    rng: np.random.Generator,
+    settings: DiscoverSettings,
+    figures: Figures,
 ) -> None:
     """Add one world's figures."""
     numbers = [k + 1 for k in range(len(clip.objects)) if (clip.ids[0] == k + 1).sum() >= JUDGED_PX]
@@ -79,7 +85,7 @@ def judge(
     session.begin_clip([clip.frames[0]])
     session.step()
     _judge_background(session, clip.ids[0], rng, figures)
-    _judge_discovery(session, clip.ids[0], truths, filters, figures)
+    _judge_discovery(session, clip.ids[0], truths, settings, figures)
 
 
 def follow(open_session: Open, frames: np.ndarray, prompts: list[Prompt]) -> list[Tracked]:
@@ -121,9 +127,14 @@ def _judge_background(
 
 
 def _judge_discovery(
-    session: Sam2Session, ids: np.ndarray, truths: list[np.ndarray], filters: Filters, figures: Figures
+    session: Sam2Session,
+    ids: np.ndarray,
+    truths: list[np.ndarray],
+    settings: DiscoverSettings,
+    figures: Figures,
 ) -> None:
-    found = discover(session, filters)
+    answers = session.candidates(grid_points(settings.grid))
+    found = [each.mask for each in discover(answers, [], settings, MOST_FOUND)]
     hits = [max((region_score(mask, truth[0]) for mask in found), default=0.0) >= 0.5 for truth in truths]
     _add(figures, "discovery_recall", [float(hit) for hit in hits])
     things = [ids == number for number in np.unique(ids) if number]
@@ -161,7 +172,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     opened = load_segmenter(options.weights, options.device)
-    result = evaluate(opened, options.worlds, options.seed, options.split, Filters())
+    result = evaluate(opened, options.worlds, options.seed, options.split, DiscoverSettings())
     if options.json:
         print(json.dumps(result))
         return

@@ -17,7 +17,6 @@ from recipes.tracker.batches import Draw, draw_batch
 from recipes.tracker.check import check
 from recipes.tracker.checkpoints import export_weights
 from recipes.tracker.clips import open_data
-from recipes.tracker.discovery import Filters, select
 from recipes.tracker.plan import PLANS
 from recipes.tracker.prompts import boxes, corrections, deepest
 from recipes.tracker.scores import boundary_score, region_score
@@ -154,19 +153,3 @@ def test_scores_follow_their_definition() -> None:
     empty = np.zeros_like(mask)
     assert region_score(empty, empty) == boundary_score(empty, empty) == 1
     assert region_score(mask, empty) == boundary_score(empty, mask) == 0
-
-
-class _Candidate:
-    def __init__(self, mask: np.ndarray, score: float, presence: float = 5.0) -> None:
-        self.mask, self.score, self.presence, self.stability = mask, score, presence, 1.0
-
-
-def test_discovery_keeps_the_better_of_duplicates_and_nothing_absent() -> None:
-    mask = np.zeros((40, 40), bool)
-    mask[5:15, 5:15] = True
-    larger, other = mask.copy(), np.roll(mask, 20, 1)
-    larger[15] = mask[14]
-    found = select(
-        [_Candidate(larger, 0.8), _Candidate(mask, 0.9), _Candidate(other, 0.9, presence=-1.0)], Filters()
-    )
-    assert len(found) == 1 and np.array_equal(found[0], mask)
