@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from modeling.pixelrefer.questions import MAX_FRAMES
+from operators.observe import choose_frames
 from recipes.captioner.clips import StoredClip
 from synthetic.grammar import Attributes
 from synthetic.language import describe
@@ -44,13 +45,6 @@ class _Choice:
     end_s: float
 
 
-def spread(frames: np.ndarray, limit: int = MAX_FRAMES) -> np.ndarray:
-    """At most ``limit`` of the frames, evenly spread, first and last included."""
-    if len(frames) <= limit:
-        return frames
-    return frames[np.rint(np.linspace(0, len(frames) - 1, limit)).astype(int)]
-
-
 def sample_evidence(clip: StoredClip, index: int, rng: np.random.Generator) -> Evidence | None:
     """Evidence on one object as a tracker might give it, or None if it is never seen well enough."""
     choice = _choose(clip, index, rng)
@@ -77,7 +71,7 @@ def sample_evidence(clip: StoredClip, index: int, rng: np.random.Generator) -> E
 def exact_evidence(clip: StoredClip, index: int, rough: np.random.Generator | None = None) -> Evidence | None:
     """Evidence over the whole clip without loss; masks roughened by ``rough`` if it is given."""
     seen = np.flatnonzero(clip.objects[index].visible_px >= MIN_MASK_PX)
-    frames = [t for t in spread(seen).tolist() if (clip.ids[t] == index + 1).any()]
+    frames = [t for t in choose_frames(seen, MAX_FRAMES) if (clip.ids[t] == index + 1).any()]
     if not frames:
         return None
     masks = [clip.ids[t] == index + 1 for t in frames]
@@ -106,7 +100,7 @@ def _choose(clip: StoredClip, index: int, rng: np.random.Generator) -> _Choice |
         inner = rng.random(len(kept)) > 0.2
         inner[[0, -1]] = True
         kept = kept[inner]
-    frames = spread(kept)
+    frames = np.array(choose_frames(kept, MAX_FRAMES))
     slack = (1 + min(late, LENIENT_FRAMES)) / clip.fps - 1e-3
     start_s = max(first / clip.fps, frames[0] / clip.fps - slack)
     end_s = last / clip.fps if lost <= 1 else frames[-1] / clip.fps

@@ -26,7 +26,7 @@ from synthetic.shapes import CLASSES
 OBJECTS_A_STEP = 24
 PEAK_RATE = 1.5e-3
 DECAY = 0.05
-PLACE_WEIGHT, FACT_WEIGHT = 1.5, 0.25
+PLACE_WEIGHT, FACT_WEIGHT, NAME_WEIGHT = 1.5, 0.25, 0.5
 PLACE_SCALES = (4.0, 8.0, 16.0)
 """Scales of the place itself, its change since the first frame, and since the frame before."""
 FACTS: dict[str, tuple] = {
@@ -37,13 +37,15 @@ FACTS: dict[str, tuple] = {
     "other_colour": (None, *COLOURS),
     "other_class": (None, *CLASSES),
 }
+NAMES: dict[str, tuple[str, ...]] = {"class_name": CLASSES, "colour": COLOURS}
 
 
 @dataclass(frozen=True)
 class Batch:
     """Some pieces of cached evidence: padded cells of M masks, views, sequences, and truths for the helper heads.
 
-    ``last_tokens`` [M,2]: row and column of the last region token of each mask; ``owners`` [M]: its row.
+    ``last_tokens`` [M,2]: row and column of the last region token of each mask; ``moves`` [M,9] and ``names`` [M,2]:
+    what the place and name heads should say of each mask; ``facts`` [B,6]: what the fact heads should say.
     """
 
     cells: Tensor
@@ -54,6 +56,7 @@ class Batch:
     sequences: Sequences
     last_tokens: Tensor
     moves: Tensor
+    names: Tensor
     facts: Tensor
 
 
@@ -69,6 +72,7 @@ class Trainee(nn.Module):
         self._network = [network]  # not registered: its encoder is not trained here
         width = network.config.language.width
         self.place_head = nn.Linear(width, 3 * len(PLACE_SCALES))
+        self.name_heads = nn.ModuleDict({name: nn.Linear(width, len(all_)) for name, all_ in NAMES.items()})
         self.fact_heads = nn.ModuleDict({name: nn.Linear(width, len(all_)) for name, all_ in FACTS.items()})
 
     def forward(self, batch: Batch, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,10 +102,15 @@ class Trainee(nn.Module):
         places = nn.functional.smooth_l1_loss(self.place_head(at_masks).float(), batch.moves, beta=0.2)
         parts = {"words": words.item(), "places": places.item()}
         total = words + PLACE_WEIGHT * places
-        for (name, head), truth in zip(self.fact_heads.items(), batch.facts.T, strict=True):
-            wrong = nn.functional.cross_entropy(head(at_ends).float(), truth)
-            parts[name] = wrong.item()
-            total = total + FACT_WEIGHT * wrong
+        asked = (
+            (self.name_heads, at_masks, batch.names, NAME_WEIGHT),
+            (self.fact_heads, at_ends, batch.facts, FACT_WEIGHT),
+        )
+        for heads, states, truths, weight in asked:
+            for (name, head), truth in zip(heads.items(), truths.T, strict=True):
+                wrong = nn.functional.cross_entropy(head(states).float(), truth)
+                parts[name] = wrong.item()
+                total = total + weight * wrong
         return total, parts
 
 
@@ -130,6 +139,10 @@ def fact_numbers(said: Attributes) -> list[int]:
     return [
         all_.index(values[name] if name in values else getattr(said, name)) for name, all_ in FACTS.items()
     ]
+
+
+def _name_numbers(said: Attributes) -> list[int]:
+    return [all_.index(getattr(said, name)) for name, all_ in NAMES.items()]
 
 
 class BatchMaker:
@@ -166,6 +179,9 @@ class BatchMaker:
             sequences=sequences,
             last_tokens=_last_tokens(sequences.ids == self.sequences.region, self.sequences.mask_num),
             moves=torch.cat([_moves(cached.places[list(span)]) for span in masks]),
+            names=torch.tensor(
+                [_name_numbers(true) for true, span in zip(said, masks, strict=True) for _ in span]
+            ),
             facts=torch.tensor([fact_numbers(true) for true in said]),
         )
 

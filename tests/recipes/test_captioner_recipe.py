@@ -16,7 +16,7 @@ from recipes.captioner import encoder_stage, language_stage
 from recipes.captioner.cache import CachedFeatures, read_cache, write_cache
 from recipes.captioner.clips import make_clips, read_clip
 from recipes.captioner.encoder_stage import train_encoder
-from recipes.captioner.evidence import Roughness, exact_evidence, sample_evidence, spread
+from recipes.captioner.evidence import Roughness, exact_evidence, sample_evidence
 from recipes.captioner.export import export_captioner
 from recipes.captioner.language_stage import Trainee, look, train_language
 from recipes.captioner.network import PATCHES, new_network
@@ -131,11 +131,6 @@ def test_evidence_keeps_to_the_frames_on_which_the_object_is_seen(clips: Path) -
             if evidence is not None:
                 assert len(evidence.frames) <= MAX_FRAMES and (it.visible_px[evidence.frames] > 0).all()
                 assert 0 <= evidence.times_s[0] <= evidence.times_s[-1] < evidence.end_s <= 4.0
-
-
-def test_spread_takes_the_ends_and_keeps_order() -> None:
-    assert spread(np.arange(16)).tolist() == [0, 3, 6, 9, 12, 15]
-    assert spread(np.array([2, 5, 7])).tolist() == [2, 5, 7]
 
 
 def test_rough_masks_stay_near_the_true_one() -> None:
