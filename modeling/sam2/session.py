@@ -138,6 +138,13 @@ class Sam2Session:
         appearance = self._held(object_id).appearance
         return None if appearance is None else appearance[0].cpu().numpy()
 
+    def logits(self, object_id: int) -> torch.Tensor:
+        """The object's mask logits on the newest picture, float32 [1, S/4, S/4]; -1024 where it is absent."""
+        logits = self._held(object_id).logits
+        if logits is None:
+            raise RuntimeError("no picture yet: call begin_clip and step before asking for logits")
+        return logits[0]
+
     def export_state(self) -> bytes:
         """The exact state after the newest step. Pictures that were encoded but not stepped are not part of it."""
         born = {key: held.born for key, held in self._objects.items()}

@@ -47,14 +47,24 @@ class Act:
 
 
 class OfficialRun:
-    """One run of the official predictor over pictures, RGB uint8 [H, W, 3], that are all known."""
+    """One run of the official predictor over pictures, RGB uint8 [H, W, 3], that are all known.
 
-    def __init__(self, model: SAM2VideoPredictor, pictures: Sequence[np.ndarray]) -> None:
+    ``shown`` holds the newest step's logits at video size, [1, H, W], by object id.
+    """
+
+    def __init__(
+        self,
+        model: SAM2VideoPredictor,
+        pictures: Sequence[np.ndarray],
+        video_size: tuple[int, ...] | None = None,
+    ) -> None:
         # In a stream nothing is recomputed, so a correction must be kept as a conditioning memory.
         model.add_all_frames_to_correct_as_cond = True
         self.model = model
         self.num_steps = len(pictures)
-        self.state = _state(prepare(pictures, model.image_size), pictures[0].shape[:2], model.device)
+        self.shown: dict[int, torch.Tensor] = {}
+        size = video_size or pictures[0].shape[:2]
+        self.state = _state(prepare(pictures, model.image_size), size, model.device)
 
     def outputs(self, acts: Sequence[Act]) -> Iterator[tuple[int, dict[int, Tensors]]]:
         """After each step: its number, and every object's tensors as named in :data:`OUTPUTS`."""
@@ -63,7 +73,7 @@ class OfficialRun:
             now = [act for act in acts if act.step == step]
             for act in now:
                 self._do(act)
-            if now:
+            if not all(act.removes for act in now):
                 self._propagate(step)
             yield step, {key: self._kept(key, step) for key in self.state["obj_ids"]}
 
@@ -72,7 +82,8 @@ class OfficialRun:
             return
         with contextlib.redirect_stderr(io.StringIO()):  # it draws a progress bar
             # The predictor tracks one frame more than it is asked for.
-            list(self.model.propagate_in_video(self.state, step, 0))
+            for _, ids, logits in self.model.propagate_in_video(self.state, step, 0):
+                self.shown = dict(zip(ids, logits, strict=True))
 
     def _do(self, act: Act) -> None:
         if act.removes:
