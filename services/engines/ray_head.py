@@ -18,10 +18,18 @@ from ray._private.node import Node
 from ray._private.parameter import RayParams
 
 POLL_S = 1.0
+ATTEMPTS = 4
 
 
 class HeadNode(Node):
-    """A head without the dashboard's process."""
+    """A head without the dashboard's process, which leaves none of its parts behind when it cannot start."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        try:
+            super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        except Exception:
+            self.kill_all_processes(check_alive=False)
+            raise
 
     def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
         """Start nothing."""
@@ -33,12 +41,24 @@ def main(arguments: list[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    node = HeadNode(_parameters(options), head=True, shutdown_at_exit=False, spawn_reaper=True)
+    node = _started(options, stop)
     print(f"node started, session folder {node.get_session_dir_path()}", flush=True)
     try:
         return _watch(node, stop)
     finally:
         node.kill_all_processes(check_alive=False, allow_graceful=True)
+
+
+def _started(options: argparse.Namespace, stop: threading.Event) -> HeadNode:
+    """Ray gives its own parts 30 s to find each other, too little on a machine that is busy: try again then."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return HeadNode(_parameters(options), head=True, shutdown_at_exit=False, spawn_reaper=True)
+        except Exception as error:
+            if attempt == ATTEMPTS or stop.is_set() or "timed out during startup" not in str(error):
+                raise
+            print(f"attempt {attempt} to start the node took too long, trying again", flush=True)
+    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def _watch(node: Node, stop: threading.Event) -> int:
