@@ -64,4 +64,4 @@ class Partial(Message):
 
 
 def narration_id(track_id: str, clip_id: str, revision: int = 0) -> str:
-    return f"{track_id}@{clip_id.rsplit('-', 1)[-1]}.r{revision}"
+    return f"{track_id}@{clip_id}.r{revision}"
