@@ -129,7 +129,7 @@ def test_a_new_object_is_described_from_six_even_frames(world: World) -> None:
     world.captioner.reply = lambda request: LEFT
     (said,) = world.work()
     assert (said.kind, said.text, said.label) == ("new", LEFT, "red car")
-    assert said.narration_id == "cam-1@c000000.r0"
+    assert said.narration_id == f"cam-1@{record.clip_id}.r0"
     assert said.evidence_frames == [0, 3, 6, 9, 12, 15] and said.evidence_ref == record.evidence_ref
     assert said.crop_ref == "clips/cam/0/cam-1.jpg"
     assert said.confidence == pytest.approx(0.9) and said.model == "fake@1" and said.prompt_version == "t"
