@@ -67,7 +67,7 @@ def look_at(
     """Boil a masklet down to what the decision needs. ``times_s`` are the camera times of the clip's frames."""
     frames = np.flatnonzero(masklet.masks.mean(axis=(1, 2)) >= settings.min_mask_share)
     seen = len(frames) > 0
-    last_box = masklet.boxes[frames[-1]] if seen else None
+    last_box = masklet.boxes[frames[-1] if seen else 0]
     return Look(
         track_id=masklet.track_id,
         start_s=span_s[0],

@@ -77,7 +77,8 @@ class PartialTeller:
     ) -> None:
         self._publisher = publisher
         self._shown = shown
-        self._ids = {"narration_id": narration_id, "camera_id": camera_id, "track_id": track_id, "kind": kind}
+        self._narration_id, self._camera_id, self._track_id = narration_id, camera_id, track_id
+        self._kind: Kind = kind
         self._span_s = span_s
         self._text = ""
         self._seq = 0
@@ -87,7 +88,14 @@ class PartialTeller:
         self._text += piece
         if self._publisher is not None and piece and self._shown(self._text):
             partial = Partial(
-                **self._ids, seq=self._seq, text=self._text, start_s=self._span_s[0], end_s=self._span_s[1]
+                narration_id=self._narration_id,
+                camera_id=self._camera_id,
+                track_id=self._track_id,
+                seq=self._seq,
+                text=self._text,
+                kind=self._kind,
+                start_s=self._span_s[0],
+                end_s=self._span_s[1],
             )
             self._seq += 1
             self._publish(partial)

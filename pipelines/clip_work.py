@@ -67,6 +67,7 @@ class ClipWork:
         stages = {"fetch": self.fetch_s, "captioner": told.seconds, **answer.stage_s} if decision.ask else {}
         narration = Narration(
             narration_id=self.narration_id(track_id),
+            revision=0,
             supersedes=verdict.supersedes,
             kind=verdict.kind,
             camera_id=clip.camera_id,
