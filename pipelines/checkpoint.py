@@ -21,7 +21,7 @@ from pipelines.ports import Commit, ObjectMissing, ObjectStore, Output, StoreUna
 log = logging.getLogger(__name__)
 
 KEPT_COMMITS = 2
-FORGET_AFTER_S = 7 * 24 * 3600.0
+FORGET_AFTER_S = 7 * 24 * 3600.0  # far longer than segments are kept
 MAX_METADATA_CHARS = 4096  # the broker's limit for an offset's metadata
 
 
@@ -37,6 +37,7 @@ class CameraPosition(Message):
     seen_offset: int = Field(-1, description="highest record offset taken when this was written")
     opened: int = Field(0, description="tracks opened in the epoch")
     checkpoint_ref: str | None = None
+    written_at: float = Field(0.0, description="UTC seconds of the commit; long unused cameras are forgotten")
 
 
 class Manifest(Message):
@@ -141,10 +142,10 @@ class PartitionLedger:
         cameras = {
             camera_id: position
             for camera_id, position in self.manifest.cameras.items()
-            if now_s - position.start_s < FORGET_AFTER_S
+            if now_s - position.written_at < FORGET_AFTER_S
         }
         if step.position is not None:
-            cameras[step.position.camera_id] = step.position
+            cameras[step.position.camera_id] = step.position.model_copy(update={"written_at": now_s})
         settled = {at for at in self.manifest.settled if at >= offset}
         if step.settled_offset is not None and step.settled_offset >= offset:
             settled.add(step.settled_offset)

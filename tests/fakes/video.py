@@ -36,12 +36,12 @@ def encode(
 
 
 def squares(count: int, colours: Sequence[int] = (80, 160), size_px: tuple[int, int] = (96, 128)) -> list:
-    """Pictures of squares (by their red value) that move to the right on black."""
+    """Pictures of squares (by their red value) that move to the right and back on black."""
     pictures = []
     for i in range(count):
         picture = np.zeros((*size_px, 3), np.uint8)
         for row, red in enumerate(colours):
-            x, y = 8 + 2 * i + 20 * row, 12 + 40 * row
+            x, y = 8 + abs((2 * i + 76) % 152 - 76) + 16 * row, 12 + 40 * row
             picture[y : y + 24, x : x + 24] = (red, 255 - red, red)
         pictures.append(picture)
     return pictures
@@ -65,7 +65,7 @@ class Camera:
             sample_fps,
         )
         self.seq, self.end_s = 0, epoch_start_s
-        self._pictures = squares(picture_limit, size_px=(96, 1000))
+        self._pictures = squares(picture_limit)
 
     def segment(
         self, duration_s: float = 1.0, video: bytes | None = None, ref: str | None = None
@@ -75,7 +75,7 @@ class Camera:
         if video is None:
             first, count = round(start_s * self.fps), max(1, round(duration_s * self.fps))
             times = [start_s + i / self.fps for i in range(count)]
-            video = encode([p[:, :128] for p in self._pictures[first : first + count]], times)
+            video = encode(self._pictures[first : first + count], times)
         header = self._header(self.end_s, self.end_s + duration_s, ref=ref)
         self.end_s += duration_s
         return header, b"" if ref else video

@@ -13,6 +13,7 @@ from contracts.events import Gap, TrackEvent
 from contracts.segments import HEADER
 from contracts.tracks import TrackUpdate
 from operators.track import TrackSettings
+from pipelines.checkpoint import Manifest
 from pipelines.evidence import Evidence
 from pipelines.ports import Record
 from pipelines.restore import TrackerMaker
@@ -256,3 +257,19 @@ def test_a_silent_camera_is_closed_by_the_clock() -> None:
     for commit in worker.tick():
         partition.transact(commit)
     assert len(partition.values(topics.CLIPS)) == 1 and partition.offset == 2
+
+
+def test_a_cameras_place_is_kept_whatever_its_own_time_and_forgotten_after_long_disuse() -> None:
+    door, yard = Camera("door", 1_000.0), Camera("yard", 1_000.0)
+    store, clock = MemoryObjects(), FakeClock(EPOCH_START_S)
+    partition = FakePartition([as_record(*door.segment(), 0), as_record(*door.end(), 1)])
+    partition.work(tracking(store, clock))
+    clock.sleep(3600.0)
+    partition.records += [as_record(*yard.segment(), 2), as_record(*yard.end(), 3)]
+    partition.work(tracking(store, clock))
+    assert set(Manifest.from_bytes(store.get(partition.metadata)).cameras) == {"door", "yard"}
+    clock.sleep(8 * 24 * 3600.0)
+    again = Camera("yard", 9_000.0)
+    partition.records += [as_record(*again.segment(), 4), as_record(*again.end(), 5)]
+    partition.work(tracking(store, clock))
+    assert set(Manifest.from_bytes(store.get(partition.metadata)).cameras) == {"yard"}
