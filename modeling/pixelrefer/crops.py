@@ -19,6 +19,28 @@ Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
+class Window:
+    """Where an object is cut out, before any picture is touched.
+
+    `rows` and `columns` slice the frame; `grid` [gh,gw] is the mask on the patch grid of the crop's working size;
+    `box` is (top, left, bottom, right) in frame pixels as the position code takes it.
+    """
+
+    rows: slice
+    columns: slice
+    grid: torch.Tensor
+    box: Box
+
+    def size_px(self, patch_px: int) -> tuple[int, int]:
+        """Height and width of the crop at its working size."""
+        return self.grid.shape[0] * patch_px, self.grid.shape[1] * patch_px
+
+    def cut(self, frame: Pixels) -> Pixels:
+        """The piece of the frame, not resized."""
+        return np.ascontiguousarray(frame[self.rows, self.columns])
+
+
+@dataclass(frozen=True)
 class ObjectCrop:
     """One mask's crop at its working size, the mask on the patch grid, and what the position code needs.
 
@@ -68,8 +90,8 @@ def working_grid(size: tuple[int, int], scale: float, config: CaptionerConfig) -
     return min(rows, cap // columns) or 1, min(columns, cap)
 
 
-def crop_object(frame: Pixels, mask: Pixels, config: CaptionerConfig) -> ObjectCrop | None:
-    """PixelRefer's crop of the object `mask` (0/1, frame size); None for an empty mask.
+def window_object(mask: Pixels, config: CaptionerConfig) -> Window | None:
+    """PixelRefer's window around the object `mask` (0/1, frame size); None for an empty mask.
 
     The last row and column of the box are left out, and the mask is resized by the two-pass 8-bit bilinear
     kernel of torch: both as published.
@@ -78,22 +100,42 @@ def crop_object(frame: Pixels, mask: Pixels, config: CaptionerConfig) -> ObjectC
     if found is None:
         return None
     height, width = mask.shape
-    margin, edge = config.geometry.crop_margin_px, config.vision.patch_px
+    margin = config.geometry.crop_margin_px
     top, left = max(0, found[0] - margin), max(0, found[1] - margin)
     bottom, right = min(height - 1, found[2] + margin), min(width - 1, found[3] + margin)
-    piece = frame[top : max(bottom, top + 1), left : max(right, left + 1)]
-    cover = mask[top : max(bottom, top + 1), left : max(right, left + 1)]
-    rows, columns = working_grid(
-        (cover.shape[0], cover.shape[1]), object_scale(int(mask.sum()), config), config
-    )
+    # A frame of one row or column would otherwise leave nothing to cut.
+    rows, columns = slice(top, max(bottom, top + 1)), slice(left, max(right, left + 1))
+    cover = np.ascontiguousarray(mask[rows, columns])
+    size = working_grid((cover.shape[0], cover.shape[1]), object_scale(int(mask.sum()), config), config)
     grid = torch.nn.functional.interpolate(
-        torch.from_numpy(np.ascontiguousarray(cover))[None, None],
-        size=(rows, columns),
-        mode="bilinear",
-        align_corners=False,
+        torch.from_numpy(cover)[None, None], size=size, mode="bilinear", align_corners=False
     )[0, 0]
-    image = resize_linear(np.ascontiguousarray(piece), rows * edge, columns * edge)
-    return ObjectCrop(image, grid, (top, left, bottom, right), (height, width))
+    return Window(rows, columns, grid, (top, left, bottom, right))
+
+
+def window_lite(mask: Pixels, config: CaptionerConfig) -> Window | None:
+    """PixelRefer-Lite's window around the object `mask` (0/1, frame size); None for an empty mask."""
+    found = bounds(mask)
+    if found is None:
+        return None
+    height, width = mask.shape
+    margin = config.geometry.crop_margin_px
+    top, left = max(0, found[0] - margin), max(0, found[1] - margin)
+    bottom, right = min(height, found[2] + 1 + margin), min(width, found[3] + 1 + margin)
+    cover = np.ascontiguousarray(mask[top:bottom, left:right]).astype(np.float32)
+    size = working_grid((cover.shape[0], cover.shape[1]), object_scale(int(mask.sum()), config), config)
+    grid = torch.from_numpy(resize_linear(cover, *size))
+    box = (top, left, min(height - 1, bottom - 1), min(width - 1, right - 1))
+    return Window(slice(top, bottom), slice(left, right), grid, box)
+
+
+def crop_object(frame: Pixels, mask: Pixels, config: CaptionerConfig) -> ObjectCrop | None:
+    """PixelRefer's crop of the object `mask` (0/1, frame size); None for an empty mask."""
+    window = window_object(mask, config)
+    if window is None:
+        return None
+    image = resize_linear(window.cut(frame), *window.size_px(config.vision.patch_px))
+    return ObjectCrop(image, window.grid, window.box, _size(mask))
 
 
 def crop_lite(frame: Pixels, mask: Pixels, config: CaptionerConfig) -> LiteCrop:
@@ -101,26 +143,21 @@ def crop_lite(frame: Pixels, mask: Pixels, config: CaptionerConfig) -> LiteCrop:
 
     An empty mask gives a black patch, an empty grid and the whole frame as local view.
     """
-    found = bounds(mask)
-    size, edge = config.geometry.local_view_px, config.vision.patch_px
-    height, width = mask.shape
-    if found is None:
+    side, edge = config.geometry.local_view_px, config.vision.patch_px
+    window = window_lite(mask, config)
+    if window is None:
         black = np.zeros((edge, edge, 3), np.uint8)
-        nothing = ObjectCrop(black, torch.zeros(1, 1), (0, 0, 0, 0), (height, width))
-        return LiteCrop(nothing, resize_area(frame, size, size))
-    margin = config.geometry.crop_margin_px
-    top, left = max(0, found[0] - margin), max(0, found[1] - margin)
-    bottom, right = min(height, found[2] + 1 + margin), min(width, found[3] + 1 + margin)
-    piece = np.ascontiguousarray(frame[top:bottom, left:right])
-    cover = np.ascontiguousarray(mask[top:bottom, left:right]).astype(np.float32)
-    rows, columns = working_grid(
-        (cover.shape[0], cover.shape[1]), object_scale(int(mask.sum()), config), config
-    )
-    shrinks = rows * edge < cover.shape[0] and columns * edge < cover.shape[1]
-    image = (resize_area if shrinks else resize_linear)(piece, rows * edge, columns * edge)
-    grid = torch.from_numpy(resize_linear(cover, rows, columns))
-    box = (top, left, min(height - 1, bottom - 1), min(width - 1, right - 1))
-    return LiteCrop(ObjectCrop(image, grid, box, (height, width)), resize_area(piece, size, size))
+        nothing = ObjectCrop(black, torch.zeros(1, 1), (0, 0, 0, 0), _size(mask))
+        return LiteCrop(nothing, resize_area(frame, side, side))
+    piece = window.cut(frame)
+    height, width = window.size_px(edge)
+    shrinks = height < piece.shape[0] and width < piece.shape[1]
+    image = (resize_area if shrinks else resize_linear)(piece, height, width)
+    return LiteCrop(ObjectCrop(image, window.grid, window.box, _size(mask)), resize_area(piece, side, side))
+
+
+def _size(mask: Pixels) -> tuple[int, int]:
+    return mask.shape[0], mask.shape[1]
 
 
 def global_view(frame: Pixels, config: CaptionerConfig) -> Pixels:

@@ -109,7 +109,7 @@ class Processor:
         tags = [""] * request.object_count
         for number in request.order():
             crop = crop_object(request.frames[request.mask_frames[number]], masks[number], self.config)
-            tokens = 0 if crop is None else region_tokens(crop, self.config)
+            tokens = 0 if crop is None else region_tokens(crop.grid, self.config)
             if crop is not None:
                 crops.append(crop)
             if not tokens:
@@ -128,9 +128,9 @@ class Processor:
         return torch.tensor(self.tokenizer.encode(render(content)))
 
 
-def region_tokens(crop: ObjectCrop, config: CaptionerConfig) -> int:
-    """How many object tokens PixelRefer gives a crop."""
-    return min(config.mask_num, int(crop.grid.sum()))
+def region_tokens(grid: Tensor, config: CaptionerConfig) -> int:
+    """How many object tokens PixelRefer gives a mask with this patch grid."""
+    return min(config.mask_num, int(grid.sum()))
 
 
 def kept_counts(views: SceneViews) -> list[int]:

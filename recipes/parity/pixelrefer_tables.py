@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from modeling.pixelrefer.config import CaptionerConfig
-from modeling.pixelrefer.crops import ObjectCrop, crop_lite, crop_object
+from modeling.pixelrefer.crops import Window, window_lite, window_object
 from modeling.pixelrefer.images import ImagePacker, PatchSettings, target_size
 from modeling.pixelrefer.processor import region_tokens
 from modeling.pixelrefer.prompt import timed_region_tag
@@ -64,43 +64,38 @@ def _tag_agrees(entry: Entry) -> bool:
 
 
 def _crop_agrees(entry: Entry, config: CaptionerConfig) -> bool:
-    height, width = entry["frame_hw"]
     top, left, bottom, right = entry["rect_tlbr_exclusive"]
-    mask = np.zeros((height, width), np.uint8)
+    mask = np.zeros(entry["frame_hw"], np.uint8)
     mask[top:bottom, left:right] = 1
-    frame = np.zeros((height, width, 1), np.uint8)  # one channel is enough to see the sizes
     config = replace(config, mask_num=PUBLISHED_TOKENS, mm_max_length=8192)
     if config.framework == "pixelreferlite":
-        crop = crop_lite(frame, mask, config).crop
-        return _describe(crop, config.mask_num) == _quoted(entry["pixelrefer_lite"])
-    crop = crop_object(frame, mask, config)
-    assert crop is not None
-    agreed = _describe(crop, region_tokens(crop, config)) == _quoted(entry["pixelrefer"])
-    return agreed and all(
-        _encoder_grid(crop, config, sharing) == entry["pixelrefer"].get(f"encoder_grid_L8192_{sharing}_crops")
-        for sharing in (1, 4)
-    )
+        window = window_lite(mask, config)
+        assert window is not None
+        return _agrees(_describe(window, config.mask_num, config), entry["pixelrefer_lite"])
+    window = window_object(mask, config)
+    assert window is not None
+    tokens = region_tokens(window.grid, config)
+    encoded = {f"encoder_grid_L8192_{n}_crops": _encoder_grid(window, config, n) for n in (1, 4)}
+    return _agrees(_describe(window, tokens, config) | encoded, entry["pixelrefer"])
 
 
-def _describe(crop: ObjectCrop, tokens: int) -> Entry:
-    cells = np.flatnonzero(crop.grid.numpy() > 0)
+def _agrees(ours: Entry, quoted: Entry) -> bool:
+    return all(ours.get(key) == value for key, value in quoted.items())
+
+
+def _describe(window: Window, tokens: int, config: CaptionerConfig) -> dict[str, Any]:
+    cells = np.flatnonzero(window.grid.numpy() > 0)
     return {
-        "crop_hw": list(crop.image.shape[:2]),
-        "box": list(crop.box),
+        "crop_hw": list(window.size_px(config.vision.patch_px)),
+        "box": list(window.box),
         "tokens": tokens,
-        "grid_hw": list(crop.grid.shape),
+        "grid_hw": list(window.grid.shape),
         "positive_cells": len(cells),
         "sum_of_flat_cell_indices": int(cells.sum()),
     }
 
 
-def _quoted(entry: Entry) -> Entry:
-    return {key: value for key, value in entry.items() if not key.startswith("encoder_grid")}
-
-
-def _encoder_grid(crop: ObjectCrop, config: CaptionerConfig, sharing: int) -> list[int]:
-    budget = ImagePacker(config, PatchSettings()).budget(1, sharing)
-    size = target_size(
-        (crop.image.shape[0], crop.image.shape[1]), config.vision.patch_px, budget, PatchSettings().min_pixels
-    )
-    return [side // config.vision.patch_px for side in size]
+def _encoder_grid(window: Window, config: CaptionerConfig, sharing: int) -> list[int]:
+    edge, settings = config.vision.patch_px, PatchSettings()
+    budget = ImagePacker(config, settings).budget(1, sharing)
+    return [side // edge for side in target_size(window.size_px(edge), edge, budget, settings.min_pixels)]
