@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +19,7 @@ from rich.table import Table
 from services.engines.child import REPOSITORY
 from services.engines.errors import EngineError
 from services.engines.kafka import check_kafka, java, resolve_jars
+from services.engines.plan import weight_folders
 from services.engines.processes import check_gateway
 from services.engines.ray import check_ray
 from services.engines.s3 import check_s3, find_juicefs, find_minio
@@ -72,7 +73,7 @@ def examine(data: Path) -> Iterator[Finding]:
     except SettingsError as error:
         yield Finding("settings", "fail", str(error))
         return
-    yield weights(settings.weights)
+    yield weights(weight_folders(settings))
     yield from _engines(settings)
 
 
@@ -96,12 +97,14 @@ def memory(meminfo: str) -> Finding:
     return Finding("memory", state, f"{free_gb:.1f} GB available, {MEMORY_GB:.0f} GB wanted")
 
 
-def weights(folder: Path) -> Finding:
-    """Whether the models' weights are there."""
-    found = sorted(path.parent.name for path in folder.glob("*/*.safetensors"))
-    if not found:
-        return Finding("weights", "fail", f"none in {folder}; set STREAMREFER_WEIGHTS")
-    return Finding("weights", "ok", ", ".join(dict.fromkeys(found)))
+def weights(folders: Mapping[str, Path]) -> Finding:
+    """Whether each model's weights are there; ``folders`` by the variable that can name another."""
+    lacking = [
+        f"{folder} ({name})" for name, folder in folders.items() if not list(folder.glob("*.safetensors"))
+    ]
+    if lacking:
+        return Finding("weights", "fail", f"no safetensors in {' and '.join(lacking)}")
+    return Finding("weights", "ok", ", ".join(folder.name for folder in folders.values()))
 
 
 def _python() -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+START = "--- start "  # the child's runner writes this line before each start
 READ_BYTES = 64_000
 LAST_LINES, ERROR_LINES, LINE_LIMIT = 8, 6, 300
 ERROR_WORDS = re.compile(r"error|exception|failed|fatal|refused|denied|missing", re.IGNORECASE)
@@ -22,6 +23,7 @@ def tail(log: Path) -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         return "    (no log was written)"
+    text = text[max(0, text.rfind(START)) :]  # of this run only
     lines = [" ".join(line.split())[:LINE_LIMIT] for line in text.splitlines() if line.strip()]
     told = [at for at, line in enumerate(lines) if ERROR_WORDS.search(line)][-ERROR_LINES:]
     wanted = sorted({*told, *range(max(0, len(lines) - LAST_LINES), len(lines))})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,9 +27,22 @@ VARIABLES = {
     "triton": "STREAMREFER_TRITON_URL",
     "ray": "STREAMREFER_RAY_ADDRESS",
 }
+# The variables by which tracker and captioner find their weights, and the folders of the embedded tier.
+EMBEDDED_WEIGHTS = {
+    "STREAMREFER_TRACKER_WEIGHTS": "tracker-embedded",
+    "STREAMREFER_CAPTIONER": "captioner-embedded",
+}
 ENGINES = frozenset(VARIABLES)
 SERVICES = frozenset({"gateway", "ingest"})
 APP = ServeApp("services.app:build")
+
+
+def weight_folders(settings: Settings) -> dict[str, Path]:
+    """Where each model looks for its weights: by its own variable, else in the settings' folder."""
+    return {
+        name: Path(os.environ.get(name) or settings.weights / folder)
+        for name, folder in EMBEDDED_WEIGHTS.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -118,8 +132,13 @@ class Plan:
             self._add(ingest_spec(self._environment(), stores))
 
     def _environment(self) -> dict[str, str]:
+        """What every child is told: all addresses, Ray's token, and where the models' weights are."""
         known = self.settings
-        return {**known.environment(), **ray_environment(known.ray_token.get_secret_value())}
+        weights = {
+            name: os.environ.get(name, str(known.weights / folder))
+            for name, folder in EMBEDDED_WEIGHTS.items()
+        }
+        return {**known.environment(), **ray_environment(known.ray_token.get_secret_value()), **weights}
 
     def _embeds(self, name: str, address: str, check: Callable[[], None]) -> bool:
         """True when the engine is to be started by us; one given by address is checked instead."""

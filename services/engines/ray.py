@@ -29,6 +29,10 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # A busy small machine: Ray's own limits for a node (30 s) and a worker (60 s) to begin are too short for it.
+    "RAY_raylet_start_wait_time_s": "60",
+    "RAY_worker_register_timeout_seconds": "150",
+    "RAY_agent_register_timeout_ms": "150000",
 }
 
 
@@ -101,7 +105,7 @@ def serve_spec(
         warm=True,
         layer=2,
         ready_timeout_s=app.ready_timeout_s,
-        stop_grace_s=25.0,  # replicas finish their clip and leave the consumer group
+        stop_grace_s=45.0,  # replicas finish their clip and leave the consumer group
     )
 
 
@@ -122,8 +126,9 @@ def _app_options(app: ServeApp, ray_address: str, status: Path) -> tuple[str, ..
 
 
 def _options(ports: Ports) -> tuple[str, ...]:
+    agents = (str(ports.of(f"ray_{name}")) for name in ("agent", "metrics", "export", "runtime"))
     return (
-        *("--port", str(ports.of("ray")), "--agent-port", str(ports.of("ray_agent"))),
+        *("--port", str(ports.of("ray")), "--agent-ports", *agents),
         *("--cpus", str(CPUS), "--object-store-bytes", str(OBJECT_STORE_BYTES)),
     )
 
@@ -132,7 +137,9 @@ def _prepare(state: State, argv: tuple[str, ...], environment: Mapping[str, str]
     folder = _folder(state)
     say("clearing old sessions")
     for old in folder.glob("session_*"):
-        if not old.is_symlink():
+        if old.is_symlink():
+            old.unlink()
+        else:
             shutil.rmtree(old, ignore_errors=True)
     _link(state.logs / "replicas", folder / "session_latest" / "logs" / "serve")
     return Launch((*argv, "--folder", str(folder)), env={**QUIET, "PYTHONPATH": python_path(), **environment})

@@ -13,16 +13,17 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
-from ray._private.node import Node
+from ray._private.node import Node, get_port_filename
 from ray._private.parameter import RayParams
 
 POLL_S = 1.0
-ATTEMPTS = 4
+ATTEMPTS = 3
 
 
 class HeadNode(Node):
-    """A head without the dashboard's process, which leaves none of its parts behind when it cannot start."""
+    """A head without the dashboard's process. It does not wait for its agents, and a failed start leaves nothing."""
 
     def __init__(self, *arguments: object, **options: object) -> None:
         try:
@@ -33,6 +34,12 @@ class HeadNode(Node):
 
     def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
         """Start nothing."""
+
+    def start_raylet(self, *arguments: Any, **options: Any) -> None:
+        """Write down the agent's port first: the raylet would die if the agent took over 15 s to do it itself."""
+        name = get_port_filename(self._node_id, "dashboard_agent_listen_port")
+        Path(self.get_session_dir_path(), name).write_text(str(self.dashboard_agent_listen_port))
+        super().start_raylet(*arguments, **options)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _started(options: argparse.Namespace, stop: threading.Event) -> HeadNode:
-    """Ray gives its own parts 30 s to find each other, too little on a machine that is busy: try again then."""
+    """Ray gives its parts a minute (as set) to find each other, too little on a very busy machine: try again then."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return HeadNode(_parameters(options), head=True, shutdown_at_exit=False, spawn_reaper=True)
@@ -77,7 +84,11 @@ def _parameters(options: argparse.Namespace) -> RayParams:
         # Workers take any free port: Ray's default range would collide with ports of ours.
         min_worker_port=0,
         max_worker_port=0,
-        dashboard_agent_listen_port=options.agent_port,
+        # Given for the same reason: for each port that is not, the raylet waits for its agent.
+        dashboard_agent_listen_port=options.agent_ports[0],
+        metrics_agent_port=options.agent_ports[1],
+        metrics_export_port=options.agent_ports[2],
+        runtime_env_agent_port=options.agent_ports[3],
         num_cpus=options.cpus,
         object_store_memory=options.object_store_bytes,
         temp_dir=str(options.folder),
@@ -91,7 +102,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m services.engines.ray_head", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True, help="of the control store")
-    parser.add_argument("--agent-port", type=int, required=True)
+    parser.add_argument(
+        "--agent-ports", type=int, nargs=4, required=True, help="listen, metrics, export, runtime"
+    )
     parser.add_argument("--cpus", type=int, required=True)
     parser.add_argument("--object-store-bytes", type=int, required=True)
     parser.add_argument(

@@ -20,11 +20,18 @@ def test_scarce_memory_is_worth_a_look_and_no_fault() -> None:
     assert is_fit([scarce]) and not is_fit([Finding("java", "fail", "")])
 
 
-def test_weights_are_listed_by_model(tmp_path: Path) -> None:
-    assert weights(tmp_path).state == "fail"
-    (tmp_path / "tracker-embedded").mkdir()
-    (tmp_path / "tracker-embedded" / "weights.safetensors").touch()
-    assert weights(tmp_path) == Finding("weights", "ok", "tracker-embedded")
+def test_each_model_needs_its_weights(tmp_path: Path) -> None:
+    folders = {
+        "STREAMREFER_TRACKER_WEIGHTS": tmp_path / "tracker",
+        "STREAMREFER_CAPTIONER": tmp_path / "captioner",
+    }
+    for folder in folders.values():
+        folder.mkdir()
+    (tmp_path / "tracker" / "weights.safetensors").touch()
+    lacking = weights(folders)
+    assert lacking.state == "fail" and "captioner (STREAMREFER_CAPTIONER)" in lacking.words
+    (tmp_path / "captioner" / "model.safetensors").touch()
+    assert weights(folders) == Finding("weights", "ok", "tracker, captioner")
 
 
 def test_the_environment_is_the_locked_one() -> None:

@@ -21,3 +21,10 @@ def test_the_cause_is_shown_even_when_much_was_logged_after_it(tmp_path: Path) -
 
 def test_a_log_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert "(no log was written)" in str(failure("ray", "died", tmp_path / "ray.log"))
+
+
+def test_errors_of_an_earlier_run_are_not_shown(tmp_path: Path) -> None:
+    log = tmp_path / "kafka.log"
+    log.write_text("--- start 1 java\nfatal: disk full\n--- start 2 java\nport in use\n")
+    text = str(failure("kafka", "ended", log))
+    assert "disk full" not in text and "port in use" in text
