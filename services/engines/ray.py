@@ -29,6 +29,8 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # By default Ray's workers yield to everything else (nice 15): the tracker would starve beside Triton.
+    "RAY_worker_niceness": "0",
     # A busy small machine: Ray's own limits for a node (30 s) and a worker (60 s) to begin are too short for it.
     "RAY_raylet_start_wait_time_s": "60",
     "RAY_worker_register_timeout_seconds": "150",
