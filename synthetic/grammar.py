@@ -155,7 +155,7 @@ def _partner_fits(ending: str | None, other_class: str | None) -> bool:
 
 
 def _moving(found: re.Match[str], event: Ending, side: str | None) -> Attributes:
-    ways = {phrase: way for way, phrase in DIRECTIONS.items()}
+    ways: dict[str, Direction] = {phrase: way for way, phrase in DIRECTIONS.items()}
     return Attributes(
         class_name=found["class"],
         colour=found["colour"],

@@ -12,6 +12,7 @@ from operators.observe import choose_frames
 from recipes.captioner.clips import StoredClip
 from synthetic.grammar import Attributes
 from synthetic.language import describe
+from synthetic.truth import SyntheticClip
 
 MIN_MASK_PX = 24
 """Smaller masks are not shown to the captioner."""
@@ -68,7 +69,9 @@ def sample_evidence(clip: StoredClip, index: int, rng: np.random.Generator) -> E
     )
 
 
-def exact_evidence(clip: StoredClip, index: int, rough: np.random.Generator | None = None) -> Evidence | None:
+def exact_evidence(
+    clip: StoredClip | SyntheticClip, index: int, rough: np.random.Generator | None = None
+) -> Evidence | None:
     """Evidence over the whole clip without loss; masks roughened by ``rough`` if it is given."""
     seen = np.flatnonzero(clip.objects[index].visible_px >= MIN_MASK_PX)
     frames = [t for t in choose_frames(seen, MAX_FRAMES) if (clip.ids[t] == index + 1).any()]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from modeling.pixelrefer.model import PixelReferLite
-from modeling.pixelrefer.region import InfusionAttention, even_start, merge_tokens
+from modeling.pixelrefer.region import InfusionAttention, LiteRegionEncoder, even_start, merge_tokens
 from modeling.pixelrefer.tokenizer import WordTokenizer
 from recipes.captioner.cache import CachedFeatures
 from recipes.captioner.progress import Stage, make_optimizer
@@ -78,11 +78,15 @@ class Trainee(nn.Module):
     def forward(self, batch: Batch, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Token logits [B,S,V], region hidden states [M,C], end-of-prefix hidden states [B,C]."""
         network, sequences = self._network[0], batch.sequences
-        position = self.region.position(batch.position_xy)
-        query = merge_tokens(
-            batch.cells.float() + position, batch.counts, self.region.limit, self.region.rounds, start
-        )
         region = self.region
+        assert isinstance(region, LiteRegionEncoder)
+        query = merge_tokens(
+            batch.cells.float() + region.position(batch.position_xy),
+            batch.counts,
+            region.limit,
+            region.rounds,
+            start,
+        )
         query = query + look(region.fusion_attention_local, region.ln_local(query), batch.locals_)
         query = query + look(region.fusion_attention_global, region.ln_global(query), batch.globals_)
         objects = region.feat_linear(query)
