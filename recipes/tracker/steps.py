@@ -26,7 +26,7 @@ class PromptMix:
     click: float = 0.5
     box: float = 0.32
     mask: float = 0.18
-    background: float = 0.22
+    background: float = 0.32
     correction: float = 0.25
 
 
