@@ -21,10 +21,14 @@ class Sampler:
         self.fps = fps
         self.last_cell = last_cell
 
-    def take(self, pts_s: float, due: bool = False) -> bool:
-        """Whether to sample the picture; with ``due`` it is taken even if its cell already gave one."""
-        cell = self.cell(pts_s)
-        if cell <= self.last_cell and not (due and cell == self.last_cell):
+    def take(self, pts_s: float, due: bool = False, stride: int = 1) -> bool:
+        """Whether to sample the picture; with ``due`` it is taken even if its cell already gave one.
+
+        A ``stride`` above 1 thins: that many cells later is the next picture taken.
+        """
+        cell = max(0, self.cell(pts_s))
+        thinned = self.last_cell >= 0 and cell < self.last_cell + stride
+        if thinned and not (due and cell >= self.last_cell):
             return False
         self.last_cell = cell
         return True

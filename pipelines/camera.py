@@ -30,11 +30,15 @@ class StaleEpoch(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """``max_side_px`` bounds the pictures kept; ``stall_s`` is how long a pending clip waits for its camera."""
+    """``max_side_px`` bounds the pictures kept; ``stall_s`` is how long a pending clip waits for its camera.
+
+    From ``thin_after_s`` behind on every second frame is sampled, from three times that on every fourth; 0: never.
+    """
 
     max_side_px: int = 640
     decode_threads: int = 1
     stall_s: float = 10.0
+    thin_after_s: float = 20.0
     chunk: ChunkSettings = field(default_factory=ChunkSettings)
 
 
@@ -82,6 +86,7 @@ class CameraStream:
         self._seen_offset = position.seen_offset if position else -1
         self._decode_s = 0.0
         self.arrived_at = 0.0
+        self.stride = 1
 
     @property
     def needed_offset(self) -> int | None:
@@ -185,7 +190,7 @@ class CameraStream:
                 time_s = header.epoch_start_s + picture.pts_s
                 if time_s < self._chunker.start_s - TIME_SLACK_S or time_s >= header.end_s + TIME_SLACK_S:
                     continue
-                if self._sampler.take(picture.pts_s, due):
+                if self._sampler.take(picture.pts_s, due, self.stride):
                     due = False
                     pixels = picture.rgb(self._settings.max_side_px)
                     yield Frame(pixels, picture.pts_s, time_s, self._next_frame)
@@ -230,6 +235,14 @@ class CameraStream:
                 "next_frame": last.index + 1,
             }
         )
+
+
+def stride_of(lag_s: float, before: int, thin_after_s: float) -> int:
+    """How thinly to sample a camera that is so far behind; back to all only when it has caught up by half."""
+    if thin_after_s <= 0:
+        return 1
+    wanted = 4 if lag_s >= 3 * thin_after_s else 2 if lag_s >= thin_after_s else 1
+    return max(wanted, before if lag_s > thin_after_s / 2 else 1)
 
 
 def chunk_settings(base: ChunkSettings, fps: float) -> ChunkSettings:

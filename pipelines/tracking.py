@@ -18,7 +18,7 @@ from operators.chunk import Hole
 from operators.decode import DecodeError
 from operators.track import Tracker
 from operators.types import Clip, TrackedClip
-from pipelines.camera import CameraStream, Span, StaleEpoch, StreamSettings
+from pipelines.camera import CameraStream, Span, StaleEpoch, StreamSettings, stride_of
 from pipelines.checkpoint import Artefact, CameraPosition, PartitionLedger, Step, checkpoint_name
 from pipelines.ports import Clock, Commit, ObjectMissing, ObjectStore, Record
 from pipelines.restore import TrackerMaker
@@ -129,9 +129,17 @@ class Tracking:
             position = work.ledger.position(header.camera_id)
             camera = CameraWork(CameraStream(header.camera_id, self._settings, position))
             work.cameras[header.camera_id] = camera
-        self.lag_s[header.camera_id] = max(0.0, self._clock.now() - header.ingested_at)
+        self._note_lag(camera.stream, max(0.0, self._clock.now() - header.ingested_at))
         spans = camera.stream.push(header, self._video(header, record), record.offset, self._clock.now())
         yield from self._settle(work, camera, spans)
+
+    def _note_lag(self, stream: CameraStream, lag_s: float) -> None:
+        """A camera that is behind is sampled more thinly until it has caught up."""
+        self.lag_s[stream.camera_id] = lag_s
+        stride = stride_of(lag_s, stream.stride, self._settings.thin_after_s)
+        if stride != stream.stride:
+            log.warning("camera %s: %.0f s behind, sampling 1 frame in %d", stream.camera_id, lag_s, stride)
+            stream.stride = stride
 
     def _video(self, header: SegmentHeader, record: Record) -> bytes | DecodeError:
         if header.ref is None:

@@ -5,10 +5,9 @@ Kafka decides which replica narrates which cameras; Serve decides where replicas
 
 from __future__ import annotations
 
-import logging
-
 from ray import serve
 
+from services.logs import join_serve_logs
 from services.narrator.app import NarratorService
 from services.narrator.settings import load_narrator_settings
 from services.settings import load_settings
@@ -26,7 +25,7 @@ class Narrator:
     """Holds the thread; everything else is in ``services.narrator.app``."""
 
     def __init__(self) -> None:
-        logging.getLogger("kafka").setLevel(logging.WARNING)
+        join_serve_logs()
         name = f"narrator-{serve.get_replica_context().replica_id.unique_id}"
         self._service = NarratorService(load_settings(), load_narrator_settings(name=name))
         self._service.start()

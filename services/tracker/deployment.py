@@ -5,11 +5,10 @@ Kafka decides which replica tracks which cameras; Serve decides where replicas r
 
 from __future__ import annotations
 
-import logging
-
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from services.logs import join_serve_logs
 from services.settings import load_settings
 from services.tracker.app import TrackerService
 from services.tracker.settings import load_tracker_settings
@@ -29,7 +28,7 @@ class Tracker:
     """
 
     def __init__(self, narrator: DeploymentHandle | None = None) -> None:
-        logging.getLogger("kafka").setLevel(logging.WARNING)
+        join_serve_logs()
         name = f"tracker-{serve.get_replica_context().replica_id.unique_id}"
         self._narrator = narrator
         self._service = TrackerService(load_settings(), load_tracker_settings(name=name))

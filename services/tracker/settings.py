@@ -37,6 +37,9 @@ class TrackerSettings(BaseModel):
     mask_side_px: int = Field(256, ge=16, le=2048, description="longer side of masks")
     max_tracks: int = Field(8, ge=1, le=256, description="objects followed per camera; cost is linear in it")
     stall_s: float = Field(10.0, gt=0, description="a silent camera's clip is closed after this long")
+    thin_after_s: float = Field(
+        20.0, ge=0, description="a camera this far behind is sampled more thinly; 0: never"
+    )
     session_timeout_s: float = Field(
         10.0, ge=1, le=300, description="a dead replica's cameras move on after this"
     )
@@ -44,7 +47,7 @@ class TrackerSettings(BaseModel):
 
     def stream(self) -> StreamSettings:
         """The part that decoding and chunking know."""
-        return StreamSettings(self.max_side_px, self.decode_threads, self.stall_s)
+        return StreamSettings(self.max_side_px, self.decode_threads, self.stall_s, self.thin_after_s)
 
     def tracks(self) -> TrackSettings:
         """The part that following objects knows."""
