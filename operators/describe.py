@@ -40,6 +40,7 @@ class DescribeSettings:
     moved_widths: float = 1.0  # of the object's own box, since the last sentence
     label_clips: int = 8  # ask anew after so many clips even if nothing seems to change
     label_agreement: int = 2  # answers that must agree before a label is corrected
+    label_answers: int = 2  # a label is asked for again until it was heard so often
     forget_s: float = 120.0
 
 
@@ -59,6 +60,7 @@ class TrackMemory:
     centre: tuple[float, float] | None = None
     contacts: tuple[str, ...] = ()
     clips_since_label: int = 0
+    answers: int = 0  # of the captioner about this track
     doubts: tuple[str, ...] = ()  # fresh labels in a row that disagree with ``label``
     lost: bool = False
     gone: bool = False  # retired: nothing more will come
@@ -139,8 +141,14 @@ def _first(look: Look, settings: DescribeSettings, ask: Callable[[Kind, str], De
 
 def _lost_unseen(before: TrackMemory, look: Look) -> Decision:
     """A loss of which this clip has no picture: said from the label alone."""
-    text = f"the {before.label or 'object'} {LOSSES[look.closed_for]}"
+    text = _plainly("lost", before, look)
     return Decision(look.track_id, "lost", look.closed_for or look.state, text=text)
+
+
+def _plainly(kind: Kind, before: TrackMemory, look: Look) -> str:
+    """The bare fact under the label known so far, where an answer is missing or calls the object something else."""
+    happening = LOSSES[look.closed_for] if kind == "lost" else "is in view again"
+    return f"the {before.label or 'object'} {happening}"
 
 
 def _too_soon(before: TrackMemory, look: Look, settings: DescribeSettings) -> bool:
@@ -167,6 +175,8 @@ def _change(before: TrackMemory, look: Look, settings: DescribeSettings) -> str 
         moved = float(np.hypot(look.centre[0] - before.centre[0], look.centre[1] - before.centre[1]))
         if moved > settings.moved_widths * max(look.width, 1e-6):
             return "moved"
+    if before.answers < settings.label_answers:
+        return "label unconfirmed"
     return "label refresh" if before.clips_since_label >= settings.label_clips else None
 
 
@@ -209,6 +219,8 @@ def judge(
     if text is None:
         reason = "no answer" if decision.ask else decision.reason
         return Verdict("silent", reason, None, before.label, None, before)
+    if decision.ask:
+        before = replace(before, answers=before.answers + 1)
     if decision.kind == "new":
         fresh = label_of(text)
         return _spoken("new", decision.reason, text, fresh, None, before, look, narration_id)
@@ -227,7 +239,8 @@ def _weigh(
         reason = f"it is no {before.label}" if before.label else "label found"
         return _spoken("correction", reason, text, fresh, before.narration_id, heard, look, own_id)
     if decision.kind in ("lost", "found"):
-        return _spoken(decision.kind, decision.reason, text, before.label, None, heard, look, own_id)
+        said = text if not doubts else _plainly(decision.kind, before, look)
+        return _spoken(decision.kind, decision.reason, said, before.label, None, heard, look, own_id)
     if doubts:
         return _silent("label in doubt", heard, look, settings)
     if not is_news(text, before.text):

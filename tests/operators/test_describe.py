@@ -92,7 +92,7 @@ def test_a_standing_object_gets_one_sentence_then_signs_of_life() -> None:
     kinds = [teller.clip(number).kind for number in range(16)]
     assert kinds[0] == "new" and set(kinds[1:]) == {"silent", "heartbeat"}
     assert kinds.count("heartbeat") == 3  # 60 s of silence, one each 15 s rounded up to clips
-    assert teller.asked <= 2
+    assert teller.asked == 3, "first sight, confirmation, one refresh after eight clips"
 
 
 def test_an_object_that_keeps_moving_gets_no_second_sentence_but_signs_of_life() -> None:
@@ -142,6 +142,13 @@ def test_a_loss_nobody_pictured_is_said_from_the_label(met: Teller, why: dict, w
     assert (verdict.kind, verdict.text) == ("lost", f"the red car {words}")
 
 
+def test_a_loss_or_return_is_not_told_of_another_object(met: Teller) -> None:
+    lost = met.clip(1, "a blue box leaves the view", frames=(0, 1, 2), state="retired", closed_for="left")
+    assert (lost.kind, lost.text) == ("lost", "the red car has left the view")
+    found = met.clip(2, "a green duck stays still", first_seen_s=1011.0)
+    assert (found.kind, found.text, found.label) == ("found", "the red car is in view again", "red car")
+
+
 def test_a_track_that_was_no_object_of_its_own_ends_in_silence(met: Teller) -> None:
     verdict = met.clip(1, state="retired", closed_for="twin")
     assert (verdict.kind, verdict.reason) == ("silent", "given up: twin")
@@ -169,6 +176,12 @@ def test_a_short_absence_is_no_return(met: Teller) -> None:
     verdict = met.clip(2, "a red car disappears", first_seen_s=1008.0)
     assert verdict.kind == "silent"
     assert not met.memory.lost
+
+
+def test_a_wrong_first_label_is_found_out_without_any_change(met: Teller) -> None:
+    assert met.clip(1, "a red truck stays still").reason == "label in doubt"
+    assert met.clip(2, "a red truck stays still").kind == "correction"
+    assert met.clip(3, "a red bus stays still").reason == "unchanged", "heard often enough"
 
 
 def test_a_label_is_corrected_when_two_answers_agree(met: Teller) -> None:
