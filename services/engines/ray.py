@@ -54,7 +54,7 @@ class ServeApp:
     args: Mapping[str, str] = field(default_factory=dict)
     name: str = "streamrefer"
     http_port: int = 0
-    ready_timeout_s: float = 180.0
+    ready_timeout_s: float = 300.0
 
 
 def ray_environment(token: str) -> dict[str, str]:

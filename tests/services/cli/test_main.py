@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,17 @@ def test_up_without_a_model_repository_says_so(tmp_path: Path) -> None:
     answer = _run("up", "--data", str(tmp_path / "data"), "--models", str(tmp_path))
     assert answer.exit_code == 1
     assert f"triton: no model (a folder with config.pbtxt) in {tmp_path}" in answer.stderr
+
+
+def test_a_taken_port_is_named_with_its_option(tmp_path: Path) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        answer = _run("up", "--data", str(tmp_path), "--port", str(port))
+    assert answer.exit_code == 1
+    assert f"port {port} for gateway is already taken" in answer.stderr and "--port" in answer.stderr
+    assert answer.stderr.count("\n") == 1
 
 
 def test_down_where_nothing_runs_says_so(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from kafka.admin import KafkaAdminClient
 
 from services.engines import leftovers
 from services.engines.child import REPOSITORY
 from services.engines.errors import EngineError
+from services.engines.kafka import check_kafka
 from services.engines.plan import StackOptions
 from services.engines.ray import ServeApp
 from services.engines.stack import Stack, running_stack
@@ -104,6 +106,18 @@ def test_a_killed_stack_leaves_nothing_and_the_next_goes_on(tmp_path: Path) -> N
 
 
 @pytest.mark.connected
+def test_a_killed_engine_comes_back_with_its_data(tmp_path: Path) -> None:
+    with running_stack(tmp_path, {"kafka"}) as stack:
+        before = stack.pids()["kafka"]
+        topics = _topics(stack.settings.kafka_bootstrap)
+        os.kill(before, signal.SIGKILL)
+        _until(lambda: stack.pids()["kafka"] != before)
+        stack.wait(0.0)  # no failure
+        _until(lambda: _answers(lambda: check_kafka(stack.settings.kafka_bootstrap)))
+        assert topics and _topics(stack.settings.kafka_bootstrap) == topics
+
+
+@pytest.mark.connected
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_up_stops_on_a_signal_even_while_it_starts(tmp_path: Path, number: signal.Signals) -> None:
     argv = [sys.executable, "-m", "services.cli.main", "up", "--data", str(tmp_path), "--app", APP]
@@ -124,3 +138,18 @@ def _until(condition) -> None:  # type: ignore[no-untyped-def]
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
+
+
+def _answers(check) -> bool:  # type: ignore[no-untyped-def]
+    try:
+        check()
+    except Exception:  # any error of the client: not yet
+        return False
+    return True
+
+
+def _topics(bootstrap: str) -> set[str]:
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    names = set(admin.list_topics())
+    admin.close()
+    return names
