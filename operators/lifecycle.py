@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from operators.appearance import likeness
 from operators.masks import at_border, box_overlap, overlap
 from operators.types import TrackState
 
@@ -26,6 +27,10 @@ class LifeSettings:
     refind_likeness: float = 0.9  # cosine of appearances at which it is meant elsewhere
     refind_margin: float = 0.05  # and by so much more than any other track in view
     refind_size: float = 4.0  # largest ratio of areas
+    refind_look: float = 0.5  # least likeness of colours (histogram intersection)
+    same_look: float = 0.42  # below this a mask shows something else; 1 % of honest masks do
+    strange_frames: int = 2  # ... and for so many frames in a row it has jumped to another object
+    look_pace: float = 0.1  # share of the newest look in what is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class Track:
     track_id: str = ""
     hits: int = 0  # frames seen in a row without being active
     doubted: bool = False  # the scene was cut: believed again only when confirmed again
+    look: tuple[float, ...] = ()  # colours it is known by, see operators.appearance
+    strange: int = 0  # frames in a row on which its mask looked like something else
 
     @property
     def opened(self) -> bool:
@@ -60,6 +67,27 @@ def seen(track: Track, time_s: float, box: np.ndarray, area: float, settings: Li
         place = {} if track.doubted else {"box": _corners(box), "area": area, "seen_s": time_s}
         return replace(track, hits=hits, **place)
     return replace(track, state="active", hits=0, doubted=False, seen_s=time_s, box=_corners(box), area=area)
+
+
+def judged(track: Track, look: np.ndarray, settings: LifeSettings) -> tuple[Track, bool]:
+    """The track with its memory of colours, and whether this frame's mask is to be taken for its own.
+
+    A mask that looks otherwise for a moment (a passer-by in front, a flash) is taken; one that stays otherwise
+    is not, so that a name never wanders from one object to another.
+    """
+    if not track.look:
+        return replace(track, look=_rounded(look)), True
+    known = np.array(track.look, np.float32)
+    if likeness(known, look) < settings.same_look:
+        strange = track.strange + 1
+        return replace(track, strange=strange), strange < settings.strange_frames
+    mixed = (1 - settings.look_pace) * known + settings.look_pace * look
+    return replace(track, look=_rounded(mixed), strange=0), True
+
+
+def looks_like(track: Track, look: np.ndarray, settings: LifeSettings) -> bool:
+    """Whether a newcomer has the colours of this track; true when the track is not known by any."""
+    return not track.look or likeness(np.array(track.look, np.float32), look) >= settings.refind_look
 
 
 def unseen(track: Track) -> Track | None:
@@ -103,17 +131,18 @@ def hidden_alike(
     if own is None:
         return None
     others = [track for track in tracks if track.key != newcomer.key]
-    likeness = {track.key: _cosine(own, looks.get(track.key)) for track in others}
-    rival = max((likeness[track.key] for track in others if track.state != "hidden"), default=-1.0)
+    likenesses = {track.key: _cosine(own, looks.get(track.key)) for track in others}
+    rival = max((likenesses[track.key] for track in others if track.state != "hidden"), default=-1.0)
     wanted = max(settings.refind_likeness, rival + settings.refind_margin)
     alike = [
         track
         for track in others
         if track.state == "hidden"
-        and likeness[track.key] >= wanted
+        and likenesses[track.key] >= wanted
+        and looks_like(track, np.array(newcomer.look, np.float32), settings)
         and max(track.area, newcomer.area) <= settings.refind_size * min(track.area, newcomer.area)
     ]
-    return max(alike, key=lambda track: (likeness[track.key], -track.key), default=None)
+    return max(alike, key=lambda track: (likenesses[track.key], -track.key), default=None)
 
 
 def count_twins(
@@ -129,6 +158,10 @@ def count_twins(
 def _corners(box: np.ndarray) -> tuple[float, float, float, float]:
     x0, y0, x1, y1 = (float(value) for value in box)
     return x0, y0, x1, y1
+
+
+def _rounded(look: np.ndarray) -> tuple[float, ...]:
+    return tuple(round(float(value), 4) for value in look)
 
 
 def _cosine(a: np.ndarray, b: np.ndarray | None) -> float:

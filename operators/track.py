@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from operators.appearance import look_of, shrink
 from operators.discover import (
     DiscoverSettings,
     discover,
@@ -22,6 +23,8 @@ from operators.lifecycle import (
     expired,
     hidden_alike,
     hidden_here,
+    judged,
+    looks_like,
     seen,
     unseen,
 )
@@ -76,6 +79,7 @@ class Tracker:
         self._since_motion = 0
         self._cut = False
         self._masks: dict[int, np.ndarray] = {}  # of the newest frame, of tracks in view
+        self._pixels = np.zeros((1, 1, 3), np.uint8)  # the newest picture
         self._sheet = Sheet(0)
 
     def push(self, clip: Clip, requests: Sequence[Request] = ()) -> TrackedClip:
@@ -144,6 +148,7 @@ class Tracker:
         """Take the segmenter's word for every track on the next frame, then end what has come to its end."""
         steps = self._segmenter.step()
         self._masks = {}
+        self._pixels = frame.pixels
         for track in list(self._tracks.values()):
             step = steps[track.object_id]
             self._sheet.shape = step.mask.shape
@@ -152,13 +157,24 @@ class Tracker:
                 step.presence > 0
                 and self.settings.life.min_visible <= share(mask) <= self.settings.life.max_visible
             ):
-                self._place(at, track, mask, step.score, frame.time_s)
+                self._recognise(at, track, mask, step.score, frame.time_s)
             else:
                 self._keep(track, unseen(track))
         self._merge_twins()
         for track in list(self._tracks.values()):
             if reason := expired(track, frame.time_s, self.settings.life):
                 self._end(track, reason)
+
+    def _recognise(self, at: int, track: Track, mask: np.ndarray, score: float, time_s: float) -> None:
+        """Take the mask for the track's own if it looks like it; otherwise the track is out of sight."""
+        track, own = judged(track, self._look(mask), self.settings.life)
+        if own:
+            self._place(at, track, mask, score, time_s)
+        else:
+            self._keep(track, unseen(track))
+
+    def _look(self, mask: np.ndarray) -> np.ndarray:
+        return look_of(shrink(self._pixels, *mask.shape), mask)
 
     def _place(self, at: int, track: Track, mask: np.ndarray, score: float, time_s: float) -> None:
         now = seen(track, time_s, box_of(mask), share(mask), self.settings.life)
@@ -236,10 +252,12 @@ class Tracker:
         """Follow a detection: as the hidden track last seen there, or else as a tentative track."""
         mask = tidy(found.mask)
         opened = [track for track in self._tracks.values() if track.opened]
-        old = hidden_here(opened, box_of(mask), self.settings.life)
+        look = self._look(mask)
+        alike = [track for track in opened if looks_like(track, look, self.settings.life)]
+        old = hidden_here(alike, box_of(mask), self.settings.life)
         if old is not None:
             self._segmenter.correct(old.object_id, Prompt(mask=mask))
-            back = replace(old, hits=self.settings.life.confirmations)
+            back = replace(old, hits=self.settings.life.confirmations, strange=0)
             self._place(self._sheet.at, back, mask, found.score, time_s)
         elif self._make_room(self.settings.max_tracks, time_s):
             self._begin(Prompt(mask=mask), found.score, time_s)
@@ -254,6 +272,7 @@ class Tracker:
         key, self._next_key = self._next_key, self._next_key + 1
         x0, y0, x1, y1 = box_of(mask).tolist()
         track = Track(key, object_id, "tentative", time_s, (x0, y0, x1, y1), share(mask), hits=hits)
+        track, _ = judged(track, self._look(mask), self.settings.life)
         self._tracks[key] = track
         self._masks[key] = mask
         self._sheet.write(self._sheet.at, key, mask, step.score if score is None else score)
@@ -271,7 +290,8 @@ class Tracker:
         if named:
             step = self._segmenter.correct(named[0].object_id, request.prompt)
             if step.mask.any():
-                self._place(0, replace(named[0], hits=confirmed), tidy(step.mask), step.score, time_s)
+                meant = replace(named[0], hits=confirmed, look=(), strange=0)  # a person knows better
+                self._place(0, meant, tidy(step.mask), step.score, time_s)
         elif not request.track_id and not self._is_followed(request.prompt):
             if self._make_room(self.settings.max_tracks + self.settings.max_requested, time_s):
                 self._begin(request.prompt, None, time_s, hits=confirmed)

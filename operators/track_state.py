@@ -66,7 +66,10 @@ class TrackerState:
         offsets = tuple((rows, columns) for rows, columns in facts["offsets"])
         ground = tuple(arrays[f"ground{at}"] for at in range(len(offsets)))
         motion = MotionState(ground, offsets, arrays.get("before"), facts["pushes"])
-        tracks = tuple(Track(**{**fields, "box": tuple(fields["box"])}) for fields in header.pop("tracks"))
+        tracks = tuple(
+            Track(**{**fields, "box": tuple(fields["box"]), "look": tuple(fields["look"])})
+            for fields in header.pop("tracks")
+        )
         twins = {(older, younger): count for older, younger, count in header.pop("twins")}
         return cls(
             segmenter=arrays["segmenter"].tobytes(), tracks=tracks, twins=twins, motion=motion, **header
