@@ -10,7 +10,6 @@ from ray.serve.handle import DeploymentHandle
 
 from services.logs import join_serve_logs
 from services.settings import load_settings
-from services.tracker.app import TrackerService
 from services.tracker.settings import load_tracker_settings
 
 
@@ -28,6 +27,9 @@ class Tracker:
     """
 
     def __init__(self, narrator: DeploymentHandle | None = None) -> None:
+        # Imported here: torch belongs in the replica, not in whoever builds the application (300 MB and seconds).
+        from services.tracker.app import TrackerService
+
         join_serve_logs()
         name = f"tracker-{serve.get_replica_context().replica_id.unique_id}"
         self._narrator = narrator
