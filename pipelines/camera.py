@@ -78,8 +78,7 @@ class CameraStream:
         self.camera_id = camera_id
         self._settings = settings
         self._position = position
-        self._chunker: Chunker | None = None
-        self._sampler: Sampler | None = None
+        self._parts: tuple[Chunker, Sampler] | None = None  # of the epoch at hand
         self._held: deque[Received] = deque()
         self._end_s = position.start_s if position else 0.0
         self._next_frame = position.next_frame if position else 0
@@ -106,7 +105,7 @@ class CameraStream:
         self.arrived_at = now_s
         if header.end is None:  # held from the start: no commit made on the way may pass it
             self._held.append(Received(offset, header, b"" if isinstance(video, DecodeError) else video))
-        if self._chunker is None or header.epoch != self._epoch:
+        if self._parts is None or header.epoch != self._epoch:
             yield from self._begin_epoch(header)
         elif header.start_s > self._end_s + TIME_SLACK_S:
             yield from self._missing(header)
@@ -118,12 +117,22 @@ class CameraStream:
 
     def close_stalled(self, now_s: float) -> Iterator[Span]:
         """Close the pending clip when its camera has sent nothing for too long."""
-        if self._chunker is not None and self._held and now_s - self.arrived_at >= self._settings.stall_s:
+        if self._parts is not None and self._held and now_s - self.arrived_at >= self._settings.stall_s:
             yield from self._leave(self._chunker.end(self._end_s))
 
     @property
+    def _chunker(self) -> Chunker:
+        assert self._parts is not None, "no segment of any epoch has come yet"
+        return self._parts[0]
+
+    @property
+    def _sampler(self) -> Sampler:
+        assert self._parts is not None, "no segment of any epoch has come yet"
+        return self._parts[1]
+
+    @property
     def _epoch(self) -> int:
-        if self._chunker is not None:
+        if self._parts is not None:
             return self._chunker.epoch
         return self._position.epoch if self._position else -1
 
@@ -132,28 +141,26 @@ class CameraStream:
         if header.epoch != self._epoch:
             return header.epoch < self._epoch
         if header.end is not None:
-            return header.end_s <= (self._chunker.start_s if self._chunker else self._end_s)
+            return header.end_s <= (self._chunker.start_s if self._parts else self._end_s)
         return header.end_s <= self._end_s + TIME_SLACK_S
 
     @property
     def pending(self) -> int:
-        return self._chunker.pending if self._chunker else 0
+        return self._chunker.pending if self._parts else 0
 
     def _begin_epoch(self, header: SegmentHeader) -> Iterator[Span]:
         """Close what an epoch without end marker left, and start at the record, or where we were committed."""
-        if self._chunker is not None:
+        if self._parts is not None:
             yield from self._leave(self._chunker.end(self._end_s))
         fps, position = header.sample_fps, self._position
         settings = chunk_settings(self._settings.chunk, fps)
         if position is not None and position.epoch == header.epoch:
             state = ChunkerState(self.camera_id, header.epoch, position.next_index, position.start_s)
-            self._chunker = Chunker.restore(state, settings)
-            self._sampler = Sampler(fps, position.last_cell)
+            self._parts = Chunker.restore(state, settings), Sampler(fps, position.last_cell)
             if header.start_s > position.start_s + TIME_SLACK_S:
                 yield from self._missing(header)
         else:
-            self._chunker = Chunker(self.camera_id, header.epoch, header.start_s, settings)
-            self._sampler = Sampler(fps)
+            self._parts = Chunker(self.camera_id, header.epoch, header.start_s, settings), Sampler(fps)
             self._next_frame, self._end_s = 0, header.start_s
 
     def _missing(self, header: SegmentHeader) -> Iterator[Span]:

@@ -31,13 +31,15 @@ class CameraPosition(Message):
     camera_id: CameraId
     epoch: int
     start_s: float
-    next_index: int = Field(0, description="number of the next clip in the epoch")
-    next_frame: int = Field(0, description="number of the next sampled frame in the epoch")
-    last_cell: int = Field(-1, description="last cell of the sampling grid that gave a frame")
-    seen_offset: int = Field(-1, description="highest record offset taken when this was written")
-    opened: int = Field(0, description="tracks opened in the epoch")
+    next_index: int = Field(default=0, description="number of the next clip in the epoch")
+    next_frame: int = Field(default=0, description="number of the next sampled frame in the epoch")
+    last_cell: int = Field(default=-1, description="last cell of the sampling grid that gave a frame")
+    seen_offset: int = Field(default=-1, description="highest record offset taken when this was written")
+    opened: int = Field(default=0, description="tracks opened in the epoch")
     checkpoint_ref: str | None = None
-    written_at: float = Field(0.0, description="UTC seconds of the commit; long unused cameras are forgotten")
+    written_at: float = Field(
+        default=0.0, description="UTC seconds of the commit; long unused cameras are forgotten"
+    )
 
 
 class Manifest(Message):

@@ -146,7 +146,7 @@ def best_look(tracked: TrackedClip, masklet: Masklet, margin: float = 0.12) -> L
     picture = tracked.clip.frames[position].pixels
     x0, y0, x1, y1 = _cut(masklet.boxes[position], picture.shape[1], picture.shape[0], margin)
     mask = Image.fromarray(masklet.masks[position]).resize(
-        (picture.shape[1], picture.shape[0]), Image.NEAREST
+        (picture.shape[1], picture.shape[0]), Image.Resampling.NEAREST
     )
     crop = _encode(Image.fromarray(picture[y0:y1, x0:x1]), "JPEG", quality=90)
     return Look(masklet.track_id, position, crop, _encode(mask.crop((x0, y0, x1, y1)), "PNG"))

@@ -52,7 +52,7 @@ def track_update(
         TrackFrame(
             time_s=clip.frames[i].time_s,
             pts_s=clip.frames[i].pts_s,
-            box=tuple(_unit(value) for value in masklet.boxes[i]),
+            box=_box(masklet.boxes[i]),
             area=float(masklet.masks[i].mean()),
             score=_unit(masklet.scores[i]),
             mask=rle(masklet.masks[i]),
@@ -135,6 +135,11 @@ def _base64(value: bytes) -> bytes:
 
 def _unit(value: float) -> float:
     return round(min(1.0, max(0.0, float(value))), 5)
+
+
+def _box(values: np.ndarray) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (_unit(value) for value in values)
+    return x0, y0, x1, y1
 
 
 def _event(

@@ -110,7 +110,7 @@ class S3Objects:
             lambda: [
                 found.object_name
                 for found in self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
-                if not found.is_dir
+                if found.object_name and not found.is_dir
             ],
         )
 

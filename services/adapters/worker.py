@@ -166,20 +166,15 @@ class TransactionalWorker:
         assert self._consumer is not None
         where = TopicPartition(self._settings.topic, partition)
         committed = self._consumer.committed(where, metadata=True, timeout_ms=30_000)
-        known = committed is not None and committed.offset >= 0
-        if known:
-            self._consumer.seek(where, committed.offset)
-        else:
+        if committed is None or committed.offset < 0:
+            offset, metadata = None, ""
             self._consumer.seek_to_beginning(where)
-        log.info(
-            "%s: partition %d assigned, committed offset %s",
-            self._settings.transactional_id,
-            partition,
-            committed.offset if known else "none",
-        )
-        self._handler.assigned(
-            partition, committed.offset if known else None, (committed.metadata or "") if known else ""
-        )
+        else:
+            offset, metadata = committed.offset, committed.metadata or ""
+            self._consumer.seek(where, offset)
+        name = self._settings.transactional_id
+        log.info("%s: partition %d assigned, committed offset %s", name, partition, offset)
+        self._handler.assigned(partition, offset, metadata)
         self._owned.add(partition)
 
     def _transact_all(self, commits: Iterable[Commit]) -> None:
@@ -207,12 +202,12 @@ class TransactionalWorker:
             for delivered in sent:
                 delivered.get(timeout=limit_s)
         except Exception:
-            self._abort()
+            self._abort(producer)
             raise
 
-    def _abort(self) -> None:
+    def _abort(self, producer: KafkaProducer) -> None:
         try:
-            within(5.0, self._producer.abort_transaction)
+            within(5.0, producer.abort_transaction)
         except Exception as error:  # whatever it is, the abort must not hide the first cause
             # The next holder of the transactional id, or the broker's own timeout, ends the transaction.
             log.warning("%s: abort did not succeed: %s", self._settings.transactional_id, error)
