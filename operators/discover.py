@@ -17,11 +17,15 @@ from operators.types import Detection
 
 @dataclass(frozen=True, slots=True)
 class DiscoverSettings:
-    """What counts as an object worth following. Areas are shares of the picture."""
+    """What counts as an object worth following. Areas are shares of the picture.
+
+    Score and stability are set for the small embedded model, whose logits are shallow; see :data:`PUBLISHED`.
+    """
 
     grid: int = 8  # clicks along each side of the picture
-    min_score: float = 0.7
-    min_stability: float = 0.85
+    min_score: float = 0.6
+    min_stability: float = 0.4
+    min_agreement: float = 0.5  # overlap of an answer with what its own box gives
     min_area: float = 0.001
     max_area: float = 0.5
     same_box: float = 0.7  # box overlap from which two answers are the same object
@@ -35,6 +39,10 @@ class DiscoverSettings:
     def __post_init__(self) -> None:
         if self.grid < 1 or not 0 < self.min_area < self.max_area <= 1:
             raise ValueError("DiscoverSettings: grid is at least 1 and 0 < min_area < max_area <= 1")
+
+
+PUBLISHED = DiscoverSettings(min_score=0.8, min_stability=0.95)
+"""For the published SAM 2 weights."""
 
 
 def grid_points(grid: int, taken: np.ndarray | None = None) -> np.ndarray:
@@ -99,6 +107,13 @@ def discover(
 ) -> list[Detection]:
     """New objects among a grid's answers, the surest first: sound, each once, not followed yet."""
     return unclaimed(distinct(sound(detections, settings), settings), held, settings, limit)
+
+
+def settled(found: Detection, again: Detection, settings: DiscoverSettings) -> Detection | None:
+    """The better of an answer to a click and the answer to that answer's box; None when they disagree."""
+    if again.presence <= 0 or overlap(found.mask, again.mask) < settings.min_agreement:
+        return None
+    return max(found, again, key=lambda answer: answer.score)
 
 
 def is_moving_object(found: Detection, box: np.ndarray, settings: DiscoverSettings) -> bool:

@@ -14,6 +14,7 @@ from operators.discover import (
     grid_points,
     is_moving_object,
     is_unclaimed,
+    settled,
 )
 from operators.lifecycle import (
     LifeSettings,
@@ -245,8 +246,11 @@ class Tracker:
         points = grid_points(self.settings.discover.grid, taken)
         if not len(points):
             return []
-        answers = self._segmenter.candidates(points)
-        return discover(answers, held, self.settings.discover, self.settings.max_births)
+        rules = self.settings.discover
+        new = discover(self._segmenter.candidates(points), held, rules, self.settings.max_births)
+        again = (self._segmenter.decode(Prompt(box=box_of(found.mask))) for found in new)
+        pairs = zip(new, again, strict=True)
+        return [best for found, other in pairs if (best := settled(found, other, rules))]
 
     def _admit(self, found: Detection, time_s: float) -> None:
         """Follow a detection: as the hidden track last seen there, or else as a tentative track."""

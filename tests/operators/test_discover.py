@@ -9,6 +9,7 @@ from operators.discover import (
     distinct,
     grid_points,
     is_moving_object,
+    settled,
     sound,
     unclaimed,
 )
@@ -36,7 +37,7 @@ def test_grid_leaves_out_what_is_held() -> None:
     "bad",
     [
         disc(40, 30, 10, score=0.3),
-        disc(40, 30, 10, stability=0.5),
+        disc(40, 30, 10, stability=0.2),
         disc(40, 30, 10, presence=-0.1),
         disc(40, 30, 0.5),
         disc(40, 30, 45),
@@ -86,3 +87,11 @@ def test_moving_objects_fill_their_box_and_stay_in_it() -> None:
 def test_settings_are_checked() -> None:
     with pytest.raises(ValueError, match="min_area"):
         DiscoverSettings(min_area=0.6)
+
+
+def test_an_answer_must_agree_with_that_of_its_own_box() -> None:
+    first, better = disc(40, 30, 10, 0.7), disc(41, 30, 10, 0.8)
+    assert settled(first, better, RULES) is better
+    assert settled(better, first, RULES) is better
+    assert settled(first, disc(40, 30, 25, 0.9), RULES) is None
+    assert settled(first, disc(40, 30, 10, 0.9, presence=-1.0), RULES) is None
