@@ -23,7 +23,7 @@ class DiscoverSettings:
     """
 
     grid: int = 8  # clicks along each side of the picture
-    min_score: float = 0.6
+    min_score: float = 0.55
     min_stability: float = 0.4
     min_agreement: float = 0.5  # overlap of an answer with what its own box gives
     min_area: float = 0.001

@@ -44,7 +44,7 @@ class TrackSettings:
     max_tracks: int = 8  # cost is linear in tracks
     max_requested: int = 4  # more than that, for what a person pointed at
     max_births: int = 3  # in one frame
-    grid_every: int = 8  # frames between two searches by clicks; 0 never
+    grid_every: int = 4  # frames between two searches by clicks; 0 never
     motion_every: int = 2  # frames between two looks at what moves; 0 never
     life: LifeSettings = field(default_factory=LifeSettings)
     discover: DiscoverSettings = field(default_factory=DiscoverSettings)
@@ -82,6 +82,9 @@ class Tracker:
         self._masks: dict[int, np.ndarray] = {}  # of the newest frame, of tracks in view
         self._pixels = np.zeros((1, 1, 3), np.uint8)  # the newest picture
         self._sheet = Sheet(0)
+        self._unknown: tuple[
+            tuple[Track, np.ndarray | None], ...
+        ] = ()  # tracks the segmenter knows nothing of
 
     def push(self, clip: Clip, requests: Sequence[Request] = ()) -> TrackedClip:
         """Follow all tracks through the clip and open those that are found in it.
@@ -92,11 +95,13 @@ class Tracker:
             raise ValueError(f"Tracker of {self.camera_id}: got a clip of {clip.camera_id}")
         if self._cut or clip.epoch != self._epoch:
             self._start_scene(clip.epoch)
-        self._sheet = Sheet(len(clip.frames), [track for track in self._tracks.values() if track.opened])
+        before = [*self._tracks.values(), *(track for track, _ in self._unknown)]
+        self._sheet = Sheet(len(clip.frames), [track for track in before if track.opened])
         self._segmenter.begin_clip([frame.pixels for frame in clip.frames])
         for at, frame in enumerate(clip.frames):
             self._follow(at, frame)
             if at == 0:
+                self._show_again(frame.time_s)
                 for request in requests:
                     self._meet(request, frame.time_s)
             self._find(frame)
@@ -119,6 +124,7 @@ class Tracker:
             tracks=tuple(self._tracks.values()),
             twins=dict(self._twins),
             motion=self._motion.snapshot(),
+            masks={key: mask for key, mask in self._masks.items() if self._tracks[key].state == "active"},
         )
 
     @classmethod
@@ -126,11 +132,30 @@ class Tracker:
         cls, state: TrackerState, segmenter: Segmenter, settings: TrackSettings | None = None
     ) -> Tracker:
         """A tracker that goes on from ``state``; ValueError when the segmenter is of another model."""
-        tracker = cls(state.camera_id, segmenter, settings)
         segmenter.import_state(state.segmenter)
-        tracker._motion = MotionProposer(tracker.settings.motion, state.motion)
+        tracker = cls._resumed(state, segmenter, settings)
         tracker._tracks = {track.key: track for track in state.tracks}
         tracker._twins = dict(state.twins)
+        return tracker
+
+    @classmethod
+    def restore_roughly(
+        cls, state: TrackerState, segmenter: Segmenter, settings: TrackSettings | None = None
+    ) -> Tracker:
+        """A tracker with the same ids when the segmenter cannot read the memory: say, a newer model's.
+
+        On the next frame the segmenter is shown the last masks; tracks that were out of view then are ended.
+        """
+        tracker = cls._resumed(state, segmenter, settings)
+        tracker._unknown = tuple(
+            (track, state.masks.get(track.key)) for track in state.tracks if track.opened
+        )
+        return tracker
+
+    @classmethod
+    def _resumed(cls, state: TrackerState, segmenter: Segmenter, settings: TrackSettings | None) -> Tracker:
+        tracker = cls(state.camera_id, segmenter, settings)
+        tracker._motion = MotionProposer(tracker.settings.motion, state.motion)
         tracker._epoch, tracker._cut = state.epoch, state.cut
         tracker._next_key, tracker._next_number = state.next_key, state.next_number
         tracker._since_grid, tracker._since_motion = state.since_grid, state.since_motion
@@ -142,8 +167,20 @@ class Tracker:
             self._epoch, self._next_number = epoch, 1
         for track in list(self._tracks.values()):
             self._keep(track, doubt(track))
+        self._unknown = tuple((track, None) for track, _ in self._unknown)
         self._twins, self._since_grid = {}, None
         self._motion.forget()
+
+    def _show_again(self, time_s: float) -> None:
+        """Begin anew, under their ids, the tracks that the segmenter knows nothing of."""
+        for track, mask in self._unknown:
+            if mask is None:
+                self._sheet.close(track, "lost", None)
+                continue
+            object_id, step = self._segmenter.add_object(Prompt(mask=mask))
+            self._sheet.shape = step.mask.shape
+            self._place(0, replace(track, object_id=object_id), tidy(step.mask), step.score, time_s)
+        self._unknown = ()
 
     def _follow(self, at: int, frame: Frame) -> None:
         """Take the segmenter's word for every track on the next frame, then end what has come to its end."""

@@ -30,6 +30,7 @@ class TrackerState:
     tracks: tuple[Track, ...] = ()
     twins: dict[tuple[int, int], int] = field(default_factory=dict)
     motion: MotionState = field(default_factory=MotionState)
+    masks: dict[int, np.ndarray] = field(default_factory=dict)  # of opened tracks in view, bool [h, w] by key
 
     def to_bytes(self) -> bytes:
         """The state as an ``npz`` archive."""
@@ -39,9 +40,11 @@ class TrackerState:
             **{name: getattr(self, name) for name in plain},
             "tracks": [asdict(track) for track in self.tracks],
             "twins": [[*pair, count] for pair, count in self.twins.items()],
+            "mask_widths": [[key, mask.shape[1]] for key, mask in self.masks.items()],
             "motion": {"offsets": self.motion.offsets, "pushes": self.motion.pushes},
         }
         arrays = {f"ground{at}": picture for at, picture in enumerate(self.motion.ground)}
+        arrays |= {f"mask{key}": np.packbits(mask, axis=1) for key, mask in self.masks.items()}
         if self.motion.before is not None:
             arrays["before"] = self.motion.before
         arrays["segmenter"] = np.frombuffer(self.segmenter, np.uint8)
@@ -71,6 +74,9 @@ class TrackerState:
             for fields in header.pop("tracks")
         )
         twins = {(older, younger): count for older, younger, count in header.pop("twins")}
-        return cls(
-            segmenter=arrays["segmenter"].tobytes(), tracks=tracks, twins=twins, motion=motion, **header
-        )
+        masks = {
+            key: np.unpackbits(arrays[f"mask{key}"], axis=1, count=width).astype(bool)
+            for key, width in header.pop("mask_widths")
+        }
+        memory = arrays["segmenter"].tobytes()
+        return cls(segmenter=memory, tracks=tracks, twins=twins, motion=motion, masks=masks, **header)

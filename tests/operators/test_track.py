@@ -230,6 +230,20 @@ def test_the_length_of_clips_does_not_change_tracks() -> None:
     assert (whole == short).all()
 
 
+def test_without_its_memory_a_tracker_keeps_the_ids_of_what_was_in_view() -> None:
+    given = clips([STILL] * 4 + [{RED: STILL[RED]}] * 8 + [STILL] * 12)
+    tracker = Tracker("yard", ColourSegmenter(), QUIET)
+    before = [tracker.push(clip) for clip in given[:2]]
+    red = next(x.track_id for x in before[0].masklets if x.masks.sum() == 4 * 400)
+    state = TrackerState.from_bytes(tracker.snapshot().to_bytes())
+    again = Tracker.restore_roughly(state, ColourSegmenter(), QUIET)
+    after = [again.push(clip) for clip in given[2:]]
+    assert [x.track_id for x in after[0].masklets if x.state == "active"] == [red]
+    assert (after[0].masklets[0].masks == before[1].masklets[0].masks).all()
+    assert after[0].opened == () and list(after[0].closed.values()) == ["lost"]
+    assert [key for clip in after[1:] for key in clip.opened] == ["yard-1-0003"], "numbers go on"
+
+
 def test_clips_of_other_cameras_are_refused() -> None:
     with pytest.raises(ValueError, match="Tracker of barn: got a clip of yard"):
         Tracker("barn", ColourSegmenter()).push(clips([STILL])[0])
