@@ -27,6 +27,8 @@ OBJECTS_A_STEP = 24
 PEAK_RATE = 1.5e-3
 DECAY = 0.05
 PLACE_WEIGHT, FACT_WEIGHT, NAME_WEIGHT = 1.5, 0.25, 0.5
+RARITY = 0.2
+"""How much more often rare events are drawn (0: as they come); at 0.5 the common ones, like standing still, suffer."""
 PLACE_SCALES = (4.0, 8.0, 16.0)
 """Scales of the place itself, its change since the first frame, and since the frame before."""
 FACTS: dict[str, tuple] = {
@@ -158,7 +160,7 @@ class BatchMaker:
         self.sequences = SequenceMaker(tokenizer, mask_num)
         kinds = [(said.event, said.direction) for said in self.said]
         counts = {kind: kinds.count(kind) for kind in set(kinds)}
-        shares = np.array([counts[kind] ** -0.5 for kind in kinds])
+        shares = np.array([counts[kind] ** -RARITY for kind in kinds])
         self.shares = shares / shares.sum()
 
     def draw(self, count: int, rng: np.random.Generator) -> Batch:
