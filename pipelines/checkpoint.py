@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 KEPT_COMMITS = 2
 FORGET_AFTER_S = 7 * 24 * 3600.0  # far longer than segments are kept
-MAX_METADATA_CHARS = 4096  # the broker's limit for an offset's metadata
 
 
 class CameraPosition(Message):

@@ -28,6 +28,7 @@ from pipelines.translate import dead_letter, gap, output
 log = logging.getLogger(__name__)
 
 OFFSETS_AFTER_S = 5.0
+IDLE_S = 600.0
 MAX_STRIKES = 3  # a clip that fails so often is given up as a gap, so that it cannot stop its partition
 
 
@@ -112,8 +113,11 @@ class Tracking:
         """Close clips of cameras that fell silent; commit offsets of partitions where nothing is unfinished."""
         now_s = self._clock.now()
         for work in list(self._partitions.values()):
-            for camera in list(work.cameras.values()):
+            for camera_id, camera in list(work.cameras.items()):
                 yield from self._settle(work, camera, camera.stream.close_stalled(now_s))
+                if camera.stream.needed_offset is None and now_s - camera.stream.arrived_at > IDLE_S:
+                    del work.cameras[camera_id]  # made again from the ledger when it sends something
+                    self.lag_s.pop(camera_id, None)
             ledger = work.ledger
             behind = ledger.next_offset > (ledger.committed_offset or 0)
             if (
@@ -132,6 +136,8 @@ class Tracking:
         self._note_lag(camera.stream, max(0.0, self._clock.now() - header.ingested_at))
         spans = camera.stream.push(header, self._video(header, record), record.offset, self._clock.now())
         yield from self._settle(work, camera, spans)
+        if header.end is not None:
+            self.lag_s[header.camera_id] = 0.0
 
     def _note_lag(self, stream: CameraStream, lag_s: float) -> None:
         """A camera that is behind is sampled more thinly until it has caught up."""

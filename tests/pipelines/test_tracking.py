@@ -296,3 +296,20 @@ def test_a_camera_that_is_behind_is_sampled_more_thinly_and_still_tiles() -> Non
 def test_thinning_begins_and_ends_at_different_lags(lag_s: float, before: int, stride: int) -> None:
     assert stride_of(lag_s, before, 20.0) == stride
     assert stride_of(lag_s, before, 0.0) == 1
+
+
+def test_a_camera_that_rests_costs_no_memory_and_goes_on_with_its_tracks() -> None:
+    camera, store, clock = Camera("door"), MemoryObjects(), FakeClock(EPOCH_START_S)
+    worker, partition = (
+        tracking(store, clock),
+        FakePartition([as_record(*camera.segment(), at) for at in range(4)]),
+    )
+    partition.work(worker)
+    clock.sleep(3600.0)
+    assert list(worker.tick()) == []
+    assert worker.lag_s == {}
+    for at in range(4, 8):
+        for commit in worker.handle(as_record(*camera.segment(), at)):
+            partition.transact(commit)
+    first, second = (ClipRecord.from_bytes(v) for v in partition.values(topics.CLIPS))
+    assert (first.end_s, first.track_ids) == (second.start_s, second.track_ids)
