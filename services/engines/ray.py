@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -154,10 +155,24 @@ def _link(name: Path, target: Path) -> None:
 
 
 def _folder(state: State) -> Path:
-    """Where Ray keeps sessions and their logs: in the data folder, or in /tmp when its path is too long."""
+    """Where Ray keeps sessions and their logs: in the data folder, or in /tmp when its path is too long.
+
+    Ray makes its folder writable for everyone, so the one around it must be closed to others.
+    """
     folder = state.folder / "ray"
     if len(str(folder)) > LONGEST_FOLDER:
         digest = sha256(str(state.folder).encode()).hexdigest()[:12]
-        folder = Path(tempfile.gettempdir()) / f"streamrefer-{digest}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = _private(Path(tempfile.gettempdir()) / f"streamrefer-{digest}") / "ray"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _private(folder: Path) -> Path:
+    """The folder, made when missing; raises EngineError when it belongs to someone else or is open to others."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.stat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise EngineError(
+            f"ray: {folder} is not this user's alone: remove it, or choose a shorter path with --data"
+        )
     return folder

@@ -27,7 +27,7 @@ class State:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = (self.folder / "lock").open("a+")
         except OSError as error:
             raise EngineError(f"data folder {folder} cannot be used: {error.strerror}") from error
