@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 
 import typer
 
@@ -21,9 +20,7 @@ NOUNS = ("camera",)
 def _register() -> None:
     """A verb's module has a function of its name, a noun's module a Typer application called ``app``."""
     for name in VERBS:
-        module = f"services.cli.{name}"
-        if importlib.util.find_spec(module):
-            app.command(name)(getattr(importlib.import_module(module), name))
+        app.command(name)(getattr(importlib.import_module(f"services.cli.{name}"), name))
     for name in NOUNS:
         app.add_typer(importlib.import_module(f"services.cli.{name}").app, name=name)
 
