@@ -1,6 +1,6 @@
 """Train the embedded tracker, a SAM 2 of 4.0 M parameters, from scratch on the synthetic world.
 
-    python -m recipes.train_tracker --run RUN                  # CPU, one thread: about an hour and a half
+    python -m recipes.train_tracker --run RUN                  # CPU, one thread: an hour and a half on a crowded core
     python -m recipes.train_tracker --run RUN --device cuda
     python -m recipes.train_tracker --run RUN --export weights/tracker-embedded
 
