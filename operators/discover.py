@@ -7,11 +7,12 @@ functions on the masks of one frame; cadence and memory belong to the tracker.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from operators.masks import box_of, box_overlap, inside, overlap, share
+from operators.masks import box_of, box_overlap, inside, overlap, resized, share
+from operators.motion import Moving
 from operators.types import Detection
 
 
@@ -23,7 +24,7 @@ class DiscoverSettings:
     """
 
     grid: int = 8  # clicks along each side of the picture
-    min_score: float = 0.55
+    min_score: float = 0.6
     min_stability: float = 0.4
     min_agreement: float = 0.5  # overlap of an answer with what its own box gives
     min_area: float = 0.001
@@ -35,6 +36,8 @@ class DiscoverSettings:
     min_moving_score: float = 0.5  # motion is evidence too: what moves may look less certain
     min_moving_fill: float = 0.15  # part of a moving box that its mask fills
     min_moving_inside: float = 0.6  # part of the mask that stays in the moving box
+    trust_motion_after: int = 3  # pictures after which moving pixels are an object by themselves; 0 never
+    min_trusted_area: float = 0.004
 
     def __post_init__(self) -> None:
         if self.grid < 1 or not 0 < self.min_area < self.max_area <= 1:
@@ -131,6 +134,25 @@ def is_moving_object(found: Detection, box: np.ndarray, settings: DiscoverSettin
         and filled >= settings.min_moving_fill
         and inside(found.mask, box) >= settings.min_moving_inside
     )
+
+
+def moving_object(thing: Moving, found: Detection, settings: DiscoverSettings) -> Detection | None:
+    """What moves, as the segmenter sees it or, when it sees no object there, as its moving pixels.
+
+    Footage unlike what a segmenter was trained on still has things that keep moving, and a mask to start from
+    is all that following them needs.
+    """
+    if is_moving_object(found, thing.box, settings):
+        return found
+    after = settings.trust_motion_after
+    if (
+        not after
+        or thing.pushes < after
+        or found.presence <= 0
+        or share(thing.mask) < settings.min_trusted_area
+    ):
+        return None
+    return replace(found, mask=resized(thing.mask, found.mask.shape))
 
 
 def _same(

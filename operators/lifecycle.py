@@ -22,6 +22,7 @@ class LifeSettings:
     min_visible: float = 0.0003  # smallest mask that counts as seen, share of the picture
     max_visible: float = 0.7  # a mask that floods the picture has lost its object
     twin_overlap: float = 0.8  # two tracks this much alike ...
+    twin_inside: float = 0.85  # ... or with so much of the smaller one in the larger ...
     twin_frames: int = 5  # ... for so many frames in a row are one object
     refind_overlap: float = 0.3  # box overlap with the last box at which a hidden track is meant
     refind_likeness: float = 0.9  # cosine of appearances at which it is meant elsewhere
@@ -148,11 +149,19 @@ def hidden_alike(
 def count_twins(
     before: Mapping[tuple[int, int], int], masks: Mapping[int, np.ndarray], settings: LifeSettings
 ) -> dict[tuple[int, int], int]:
-    """For how many frames in a row each pair of keys (older, younger) has had much the same mask."""
+    """For how many frames in a row each pair of keys (older, younger) has been alike, or one within the other.
+
+    Masks of different objects hardly overlap, whatever stands before what: one within another is its part.
+    """
     keys = sorted(masks)
     pairs = [(a, b) for at, a in enumerate(keys) for b in keys[at + 1 :]]
-    alike = (pair for pair in pairs if overlap(masks[pair[0]], masks[pair[1]]) > settings.twin_overlap)
+    alike = (pair for pair in pairs if _are_twins(masks[pair[0]], masks[pair[1]], settings))
     return {pair: before.get(pair, 0) + 1 for pair in alike}
+
+
+def _are_twins(a: np.ndarray, b: np.ndarray, settings: LifeSettings) -> bool:
+    shared, smaller = np.count_nonzero(a & b), min(np.count_nonzero(a), np.count_nonzero(b))
+    return shared >= settings.twin_inside * smaller or overlap(a, b) > settings.twin_overlap
 
 
 def _corners(box: np.ndarray) -> tuple[float, float, float, float]:

@@ -80,6 +80,14 @@ def pieces(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return picture, areas
 
 
+def resized(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The mask on another grid over the same view, by the nearest pixel."""
+    rows, columns = (
+        (np.arange(size) + 0.5) * old // size for size, old in zip(shape, mask.shape, strict=True)
+    )
+    return mask[np.ix_(rows.astype(int), columns.astype(int))]
+
+
 def tidy(mask: np.ndarray, least: float = 0.25) -> np.ndarray:
     """The mask without pieces smaller than ``least`` times its largest piece."""
     if not mask.any():

@@ -7,11 +7,17 @@ of the whole view is taken out first by phase correlation (Kuglin and Hines, 197
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from operators.masks import pieces
+from operators.masks import box_overlap, pieces
+
+SAME_PLACE = 0.3
+"""Overlap of boxes on two pictures from which they are the same moving thing."""
+
+
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +40,12 @@ class MotionSettings:
 
 @dataclass(frozen=True, slots=True)
 class Moving:
-    """A moving thing: its box and a point on it, normalised, and the share of the picture that moves there."""
+    """A moving thing: its pixels, its box and a point on it (normalised), and for how long it has been moving."""
 
+    mask: np.ndarray  # bool, on the grid of the small picture
     box: np.ndarray  # float32 [4]
     point: np.ndarray  # float32 [2]
-    area: float
+    pushes: int = 1  # pictures in a row on which something moved here
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,9 @@ class MotionState:
     offsets: tuple[tuple[int, int], ...] = ()
     before: np.ndarray | None = None
     pushes: int = 0
+    moving: tuple[
+        tuple[Box, int], ...
+    ] = ()  # boxes of the newest picture's things, and for how many pictures
 
 
 class MotionProposer:
@@ -65,7 +75,12 @@ class MotionProposer:
         """Moving things on this picture, RGB uint8 [H, W, 3]; none while the ground is hardly known."""
         now = shrink(pixels, self.settings.longer_side_px)
         state = _follow_view(self._state, now, self.settings)
-        self._state = _with_picture(state, now, self.settings)
+        things = [_counted(thing, self._state.moving) for thing in self._things(state, now)]
+        boxes = tuple((_corners(thing.box), thing.pushes) for thing in things)
+        self._state = replace(_with_picture(state, now, self.settings), moving=boxes)
+        return things
+
+    def _things(self, state: MotionState, now: np.ndarray) -> list[Moving]:
         if state.before is None or len(state.ground) < self.settings.min_ground_pictures:
             return []
         aligned = [_moved(picture, by) for picture, by in zip(state.ground, state.offsets, strict=True)]
@@ -200,14 +215,25 @@ def _things(moving: np.ndarray, stirred: np.ndarray, settings: MotionSettings) -
     active = np.bincount(labels[stirred], minlength=len(areas)) >= settings.min_stirred * areas
     order = np.argsort(-areas, kind="stable")
     wanted = [i for i in order if active[i] and settings.min_area <= sizes[i] <= settings.max_area]
-    return [_thing(labels == i, float(sizes[i])) for i in wanted[: settings.max_boxes]]
+    return [_thing(labels == i) for i in wanted[: settings.max_boxes]]
 
 
-def _thing(mask: np.ndarray, area: float) -> Moving:
+def _counted(thing: Moving, before: tuple[tuple[Box, int], ...]) -> Moving:
+    """The thing with the number of pictures on which something moved at its place, this one included."""
+    here = [count for box, count in before if box_overlap(np.array(box), thing.box) >= SAME_PLACE]
+    return replace(thing, pushes=1 + max(here, default=0))
+
+
+def _corners(box: np.ndarray) -> Box:
+    x0, y0, x1, y1 = (float(value) for value in box)
+    return x0, y0, x1, y1
+
+
+def _thing(mask: np.ndarray) -> Moving:
     rows, columns = np.nonzero(mask)
     height, width = mask.shape
     box = (columns.min() / width, rows.min() / height, (columns.max() + 1) / width, (rows.max() + 1) / height)
     # The middle of a bent thing may lie beside it: take its own pixel nearest to the middle.
     nearest = int(((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2).argmin())
     point = ((columns[nearest] + 0.5) / width, (rows[nearest] + 0.5) / height)
-    return Moving(np.array(box, np.float32), np.array(point, np.float32), area)
+    return Moving(mask, np.array(box, np.float32), np.array(point, np.float32))

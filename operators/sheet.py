@@ -41,11 +41,11 @@ class Sheet:
         self._born[key] = self.at
 
     def join(self, key: int, newcomer: int) -> None:
-        """What was written of ``newcomer`` is of ``key``: a hidden track has been found again under a new key."""
+        """What was written of ``newcomer`` is of ``key``: they are one object."""
+        shown = self._shown.pop(newcomer, set())
         self._masks.setdefault(key, {}).update(self._masks.pop(newcomer, {}))
         self._scores.setdefault(key, {}).update(self._scores.pop(newcomer, {}))
-        self._shown.setdefault(key, set()).update(self._masks[key])
-        self._born.pop(newcomer, None)
+        self._shown.setdefault(key, set()).update(shown)
 
     def note(self, at: int, tracks: Iterable[Track]) -> None:
         """After all is written of a frame: whose masks are to be shown."""

@@ -12,8 +12,8 @@ from operators.discover import (
     DiscoverSettings,
     discover,
     grid_points,
-    is_moving_object,
     is_unclaimed,
+    moving_object,
     settled,
 )
 from operators.lifecycle import (
@@ -232,21 +232,30 @@ class Tracker:
             self._next_number += 1
             self._tracks[track.key] = replace(track, track_id=track_id)
             return
+        self._take_over(old, track)
+
+    def _take_over(self, old: Track, new: Track) -> None:
+        """``old`` keeps its id and is from now on what ``new`` follows."""
         self._segmenter.remove_object(old.object_id)
-        del self._tracks[track.key]
-        self._tracks[old.key] = replace(track, key=old.key, track_id=old.track_id)
-        self._masks[old.key] = self._masks.pop(track.key)
-        self._sheet.join(old.key, track.key)
+        del self._tracks[new.key]
+        self._tracks[old.key] = replace(new, key=old.key, track_id=old.track_id)
+        self._masks[old.key] = self._masks.pop(new.key)
+        self._sheet.join(old.key, new.key)
 
     def _merge_twins(self) -> None:
-        """Of two tracks that have become one keep the older, but never one that nobody has been told of."""
+        """Of two tracks that are one object the older keeps its id, and what is followed is the larger mask."""
         self._twins = count_twins(self._twins, self._masks, self.settings.life)
         for pair, frames in self._twins.items():
             if not all(key in self._tracks for key in pair):
                 continue
             older, younger = (self._tracks[key] for key in pair)
-            if frames >= self.settings.life.twin_frames or not (older.opened and younger.opened):
-                self._end(older if younger.opened and not older.opened else younger, "duplicate")
+            if not older.opened or not younger.opened:  # nobody has been told of one of them: no need to wait
+                self._end(older if younger.opened else younger, "duplicate")
+            elif frames >= self.settings.life.twin_frames and younger.area > older.area:
+                self._sheet.close(younger, "duplicate", self._segmenter.embedding(younger.object_id))
+                self._take_over(older, younger)
+            elif frames >= self.settings.life.twin_frames:
+                self._end(younger, "duplicate")
 
     def _find(self, frame: Frame) -> None:
         """Look for objects that are not followed yet, where something moves and, now and then, everywhere."""
@@ -272,8 +281,8 @@ class Tracker:
             held = [*self._masks.values(), *(found.mask for found in new)]
             if len(new) == self.settings.max_births or any(_holds(mask, thing) for mask in held):
                 continue
-            found = self._segmenter.decode(Prompt(box=thing.box))
-            if is_moving_object(found, thing.box, rules) and is_unclaimed(found.mask, held, rules):
+            found = moving_object(thing, self._segmenter.decode(Prompt(box=thing.box)), rules)
+            if found and is_unclaimed(found.mask, held, rules):
                 new.append(found)
         return new
 

@@ -41,7 +41,11 @@ class TrackerState:
             "tracks": [asdict(track) for track in self.tracks],
             "twins": [[*pair, count] for pair, count in self.twins.items()],
             "mask_widths": [[key, mask.shape[1]] for key, mask in self.masks.items()],
-            "motion": {"offsets": self.motion.offsets, "pushes": self.motion.pushes},
+            "motion": {
+                "offsets": self.motion.offsets,
+                "pushes": self.motion.pushes,
+                "moving": self.motion.moving,
+            },
         }
         arrays = {f"ground{at}": picture for at, picture in enumerate(self.motion.ground)}
         arrays |= {f"mask{key}": np.packbits(mask, axis=1) for key, mask in self.masks.items()}
@@ -68,7 +72,8 @@ class TrackerState:
         facts = header.pop("motion")
         offsets = tuple((rows, columns) for rows, columns in facts["offsets"])
         ground = tuple(arrays[f"ground{at}"] for at in range(len(offsets)))
-        motion = MotionState(ground, offsets, arrays.get("before"), facts["pushes"])
+        moving = tuple((tuple(box), count) for box, count in facts["moving"])
+        motion = MotionState(ground, offsets, arrays.get("before"), facts["pushes"], moving)
         tracks = tuple(
             Track(**{**fields, "box": tuple(fields["box"]), "look": tuple(fields["look"])})
             for fields in header.pop("tracks")

@@ -30,8 +30,8 @@ SMALL = 2048  # tensors up to this many numbers stay float32
 def heavier_pointers(model: SAM2VideoPredictor) -> None:
     """Scale object pointers by two and the code of their distance by three."""
     with torch.no_grad():
-        model.obj_ptr_proj.layers[-1].weight *= 2
-        model.obj_ptr_tpos_proj.weight *= 3
+        model.get_parameter("obj_ptr_proj.layers.2.weight").mul_(2)
+        model.get_parameter("obj_ptr_tpos_proj.weight").mul_(3)
 
 
 def rounded(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -77,7 +77,7 @@ def record(name: str, full: Path, out: Path, pictures: list[np.ndarray]) -> None
 
 def main() -> None:
     """Command line entry."""
-    parser = argparse.ArgumentParser(prog="record_sam2", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="record_sam2", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("full", type=Path, metavar="FULL_DIR")
     parser.add_argument("out", type=Path, metavar="OUT_DIR")
     given = parser.parse_args()

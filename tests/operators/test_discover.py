@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,10 +11,12 @@ from operators.discover import (
     distinct,
     grid_points,
     is_moving_object,
+    moving_object,
     settled,
     sound,
     unclaimed,
 )
+from operators.motion import Moving
 from operators.types import Detection
 
 RULES = DiscoverSettings()
@@ -95,3 +99,20 @@ def test_an_answer_must_agree_with_that_of_its_own_box() -> None:
     assert settled(better, first, RULES) is better
     assert settled(first, disc(40, 30, 25, 0.9), RULES) is None
     assert settled(first, disc(40, 30, 10, 0.9, presence=-1.0), RULES) is None
+
+
+def test_what_keeps_moving_is_an_object_even_if_the_segmenter_doubts_it() -> None:
+    small = np.zeros((30, 40), bool)
+    small[10:20, 15:25] = True
+    thing = Moving(
+        small, np.array([0.375, 1 / 3, 0.625, 2 / 3], np.float32), np.zeros(2, np.float32), pushes=3
+    )
+    doubted = disc(10, 10, 3, score=0.2)
+    found = moving_object(thing, doubted, RULES)
+    assert found is not None and found.mask.shape == (60, 80)
+    assert (found.mask == np.kron(small, np.ones((2, 2), bool))).all()
+    assert moving_object(replace(thing, pushes=2), doubted, RULES) is None
+    assert moving_object(thing, replace(doubted, presence=-1.0), RULES) is None
+    assert moving_object(thing, doubted, DiscoverSettings(trust_motion_after=0)) is None
+    sure = disc(40, 30, 8, score=0.6)
+    assert moving_object(thing, sure, RULES) is sure

@@ -99,3 +99,13 @@ def test_pictures_are_shrunk_to_the_longer_side() -> None:
     assert shrink(np.zeros((50, 40, 3), np.uint8), 128).shape == (50, 40)
     with pytest.raises(ValueError, match="too narrow"):
         shrink(np.zeros((1, 4000, 3), np.uint8), 128)
+
+
+def test_things_are_counted_while_they_keep_moving() -> None:
+    rng, proposer, scene = np.random.default_rng(0), MotionProposer(), ground()
+    counts = []
+    for step in range(16):
+        things = proposer.push(noisy(with_thing(view(scene), 10 + 12 * step), rng))
+        counts.append(things[0].pushes if things else 0)
+    assert counts[0] == 0 and counts[-1] >= 5
+    assert all(later <= earlier + 1 for earlier, later in zip(counts, counts[1:], strict=False))

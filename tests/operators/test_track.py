@@ -12,7 +12,7 @@ import pytest
 from operators.lifecycle import LifeSettings, Track, hidden_alike
 from operators.track import Request, Tracker, TrackSettings
 from operators.track_state import TrackerState
-from operators.types import Clip, Frame, Prompt, TrackedClip
+from operators.types import Clip, Frame, Prompt, Step, TrackedClip
 from tests.fakes.segmenter import ColourSegmenter
 
 FPS = 4.0
@@ -161,6 +161,33 @@ def test_two_tracks_that_become_one_leave_the_older() -> None:
     box = Prompt(box=np.array([0.1, 0.1, 0.4, 0.5], np.float32))
     out = [tracker.push(second, [Request(box, "yard-1-0002")]), tracker.push(rest[1])]
     assert [clip.closed for clip in out] == [{}, {"yard-1-0002": "duplicate"}]
+
+
+def test_a_part_that_turns_out_to_be_one_takes_the_whole_under_its_id() -> None:
+    class Parts(ColourSegmenter):
+        """The first object followed is seen as its left half only."""
+
+        def _step(self, colour: int) -> Step:
+            step = super()._step(colour)
+            half = step.mask.copy()
+            half[:, 20:] = False
+            return replace(step, mask=half) if colour == RED and self.next_id == 2 else step
+
+        def step(self) -> dict[int, Step]:
+            steps = super().step()
+            if 1 in steps:
+                steps[1].mask[:, 20:] = False
+            return steps
+
+    tracker = Tracker("yard", Parts(), replace(QUIET, grid_every=0))
+    point = Prompt(points=np.array([[0.2, 0.3]], np.float32), labels=np.array([1], np.int32))
+    given = clips([{RED: STILL[RED]}] * 16)
+    out = [tracker.push(given[0], [Request(point)]), tracker.push(given[1], [Request(point)])]
+    assert [clip.opened for clip in out] == [("yard-1-0001",), ("yard-1-0002",)]
+    out += [tracker.push(clip) for clip in given[2:]]
+    assert [clip.closed for clip in out] == [{}, {}, {"yard-1-0002": "duplicate"}, {}]
+    assert [x.masks[-1].sum() for x in out[3].masklets] == [400]
+    assert [x.track_id for x in out[3].masklets] == ["yard-1-0001"]
 
 
 def test_requests_are_opened_at_once_and_not_twice() -> None:
