@@ -39,9 +39,8 @@ class TrackerMaker:
             try:
                 return Tracker.restore(state, self.open_segmenter(size), self.settings)
             except ValueError as error:
-                log.warning(
-                    "camera %s: checkpoint does not fit, tracking starts fresh: %s", clip.camera_id, error
-                )
+                log.warning("camera %s: going on from the last masks alone: %s", clip.camera_id, error)
+                return Tracker.restore_roughly(state, self.open_segmenter(size), self.settings)
         return self._fresh(clip, size, position)
 
     def _stored(self, position: CameraPosition | None) -> TrackerState | None:
