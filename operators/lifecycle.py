@@ -29,7 +29,8 @@ class LifeSettings:
     refind_margin: float = 0.05  # and by so much more than any other track in view
     refind_size: float = 4.0  # largest ratio of areas
     refind_look: float = 0.5  # least likeness of colours (histogram intersection)
-    same_look: float = 0.42  # below this a mask shows something else; 1 % of honest masks do
+    same_look: float = 0.55  # below this a mask shows something else; 5 % of honest masks do, for a moment
+    intruder_margin: float = 0.08  # of two tracks that meet, one so much less like itself is the intruder
     strange_frames: int = 2  # ... and for so many frames in a row it has jumped to another object
     look_pace: float = 0.1  # share of the newest look in what is remembered
 
@@ -84,6 +85,14 @@ def judged(track: Track, look: np.ndarray, settings: LifeSettings) -> tuple[Trac
         return replace(track, strange=strange), strange < settings.strange_frames
     mixed = (1 - settings.look_pace) * known + settings.look_pace * look
     return replace(track, look=_rounded(mixed), strange=0), True
+
+
+def intruder(older: Track, younger: Track, look: np.ndarray, settings: LifeSettings) -> Track:
+    """Which of two tracks on the same mask does not belong there: the one less like itself, else the younger."""
+    if not older.look or not younger.look:
+        return younger
+    own, others = (likeness(np.array(track.look, np.float32), look) for track in (older, younger))
+    return older if others > own + settings.intruder_margin else younger
 
 
 def looks_like(track: Track, look: np.ndarray, settings: LifeSettings) -> bool:

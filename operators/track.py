@@ -24,6 +24,7 @@ from operators.lifecycle import (
     expired,
     hidden_alike,
     hidden_here,
+    intruder,
     judged,
     looks_like,
     seen,
@@ -251,11 +252,19 @@ class Tracker:
             older, younger = (self._tracks[key] for key in pair)
             if not older.opened or not younger.opened:  # nobody has been told of one of them: no need to wait
                 self._end(older if younger.opened else younger, "duplicate")
-            elif frames >= self.settings.life.twin_frames and younger.area > older.area:
-                self._sheet.close(younger, "duplicate", self._segmenter.embedding(younger.object_id))
-                self._take_over(older, younger)
             elif frames >= self.settings.life.twin_frames:
-                self._end(younger, "duplicate")
+                self._settle_twins(older, younger)
+
+    def _settle_twins(self, older: Track, younger: Track) -> None:
+        """End the intruder; where both belong, a part becomes the whole under the older id."""
+        look = self._look(self._masks[younger.key])
+        if intruder(older, younger, look, self.settings.life) is older:
+            self._end(older, "duplicate")
+        elif younger.area > older.area:
+            self._sheet.close(younger, "duplicate", self._segmenter.embedding(younger.object_id))
+            self._take_over(older, younger)
+        else:
+            self._end(younger, "duplicate")
 
     def _find(self, frame: Frame) -> None:
         """Look for objects that are not followed yet, where something moves and, now and then, everywhere."""

@@ -23,7 +23,7 @@ from tests.e2e.film import Film, by_track, shoot
 pytestmark = [pytest.mark.connected, pytest.mark.slow, pytest.mark.timeout(600)]
 
 SECONDS = 30.0
-SEED = 11
+SEED = 19
 CAMERA = "yard"
 NARRATED_TIMEOUT_S = 120.0
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from operators.appearance import likeness, look_of, shrink
-from operators.lifecycle import LifeSettings, Track, judged, looks_like
+from operators.lifecycle import LifeSettings, Track, intruder, judged, looks_like
 
 MASK = np.ones((12, 16), bool)
 RULES = LifeSettings()
@@ -55,3 +55,11 @@ def test_a_newcomer_of_another_colour_is_not_the_hidden_track() -> None:
     assert looks_like(known, look_of(plain(220, 40, 30), MASK), RULES)
     assert not looks_like(known, look_of(plain(30, 30, 220), MASK), RULES)
     assert looks_like(track(), look_of(plain(1, 2, 3), MASK), RULES)
+
+
+def test_of_two_tracks_that_meet_the_one_unlike_itself_is_the_intruder() -> None:
+    red, blue = (look_of(plain(*colour), MASK) for colour in ((220, 30, 30), (30, 30, 220)))
+    was_red, was_blue = judged(track(), red, RULES)[0], judged(track(), blue, RULES)[0]
+    assert intruder(was_red, was_blue, blue, RULES) is was_red
+    assert intruder(was_red, was_blue, red, RULES) is was_blue
+    assert intruder(was_red, track(), red, RULES).look == ()
