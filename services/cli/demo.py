@@ -25,6 +25,7 @@ from services.engines.errors import EngineError
 from services.engines.plan import StackOptions
 from services.engines.progress import Progress
 from services.engines.stack import Stack
+from services.settings import SettingsError
 
 CAMERA = "demo"
 NAMES = "narration,partial,camera.state,gap,clip,track.event"
@@ -50,20 +51,34 @@ def demo(
     console = Console()
     if source and "://" not in source and not Path(source).is_file():
         fail(f"no such file: {source}", 2)
+    stack = _started(StackOptions(data, ports={"gateway": port} if port else {}), console)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    try:
-        stack = Stack(StackOptions(data, ports={"gateway": port} if port else {}), Progress(console))
-        stack.start()
-    except EngineError as error:
-        fail(str(error))
     try:
         place = source or demo_video(data)
         done = _run(console, stack, place, loop or not source, duration, stopping)
     finally:
         stack.stop()
     raise typer.Exit(0 if done else 1)
+
+
+def _started(options: StackOptions, console: Console) -> Stack:
+    """The running stack; Ctrl-C and SIGTERM end the start at once and leave nothing behind."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        stack = Stack(options, Progress(console))
+        stack.start()
+    except (EngineError, SettingsError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("stopped while starting", 130)
+    return stack
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def demo_video(data: Path) -> str:
