@@ -22,6 +22,7 @@ Kind = Literal["minio", "juicefs"]
 VOLUME = "streamrefer"
 FORMAT_TIMEOUT_S = 60.0
 CHECK_TIMEOUT_S = 3.0
+CACHE_MIB = "64"  # the objects lie on the same disk: a large cache would only keep everything twice
 
 
 def s3_spec(
@@ -112,7 +113,8 @@ def _prepare_juicefs(
     if not (folder / "meta.db").exists():
         say("formatting its volume")
         _format_juicefs(program, meta, folder)
-    options = ("--no-usage-report", "--multi-buckets", "--keep-etag", "--cache-dir", str(folder / "cache"))
+    cache = ("--cache-dir", str(folder / "cache"), "--cache-size", CACHE_MIB)
+    options = ("--no-usage-report", "--multi-buckets", "--keep-etag", *cache)
     argv = (str(program), "gateway", *options, meta, addresses[0])
     return Launch(argv, env=_credentials(keys), cwd=folder)
 
