@@ -12,6 +12,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -24,6 +25,7 @@ from ray import serve
 
 POLL_S = 2.0
 UNHEALTHY_LIMIT_S = 120.0
+ERROR_LINE = re.compile(r"\s*[\w.]*(Error|Exception|Missing|Unavailable)\b.*:")
 log = logging.getLogger("streamrefer.serve")
 
 
@@ -45,12 +47,23 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except Exception:
         log.exception("the application could not be deployed")
+        for words in _causes(options.name):
+            log.error("the application could not be deployed: %s", words)
         return 1
     finally:
         options.status.unlink(missing_ok=True)
         _on_signal(signal.SIG_IGN)
         serve.shutdown()
         ray.shutdown()
+
+
+def _causes(name: str) -> list[str]:
+    """For each deployment that did not start, the error its replica ended with, in one line."""
+    found = []
+    for deployment, state in serve.status().applications[name].deployments.items():
+        errors = [line.strip() for line in state.message.splitlines() if ERROR_LINE.match(line)]
+        found += [f"{deployment}: {line}" for line in errors[-1:]]
+    return found
 
 
 def _on_signal(action: Any) -> None:
