@@ -138,7 +138,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    captioner = Captioner.load(chosen.weights, chosen.device)
+    try:
+        captioner = Captioner.load(chosen.weights, chosen.device)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"evaluate_captioner: {error}\n")
     scores = evaluate(captioner, chosen.worlds, chosen.seed, chosen.masks, chosen.split)
     scores["weights"] = str(chosen.weights)
     if chosen.json:

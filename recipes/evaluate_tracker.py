@@ -171,7 +171,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON line")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    opened = load_segmenter(options.weights, options.device)
+    try:
+        opened = load_segmenter(options.weights, options.device)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"evaluate_tracker: {error}\n")
     result = evaluate(opened, options.worlds, options.seed, options.split, DiscoverSettings())
     if options.json:
         print(json.dumps(result))
