@@ -18,6 +18,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from pipelines.ports import ObjectMissing, StoreUnavailable
+from services.settings import Settings
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -45,6 +46,14 @@ class ObjectsConnection:
     secure: bool = False
     region: str = "us-east-1"
     ca_file: str | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> ObjectsConnection:
+        """The S3 server that the settings name."""
+        secret = settings.s3_secret_key.get_secret_value()
+        return cls(
+            settings.s3_endpoint, settings.s3_access_key, secret, settings.s3_bucket, settings.s3_secure
+        )
 
     @property
     def host(self) -> str:

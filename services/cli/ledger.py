@@ -58,12 +58,7 @@ def take(settings: Settings, camera: str | None, since_s: float, references: boo
         if camera in (None, book.camera_id)
     ]
     if references:
-        store = S3Objects(
-            ObjectsConnection(
-                settings.s3_endpoint, settings.s3_access_key, settings.s3_secret_key.get_secret_value(),
-                settings.s3_bucket, settings.s3_secure,
-            )
-        )  # fmt: skip
+        store = S3Objects(ObjectsConnection.of(settings))
         _check_references(store, books, results.references())
     return books
 

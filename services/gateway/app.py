@@ -56,12 +56,7 @@ def _connect(app: FastAPI, settings: Settings, loop: asyncio.AbstractEventLoop) 
     ensure_topics(settings.kafka_bootstrap)
     app.state.cameras_lock = asyncio.Lock()
     app.state.publisher = KafkaPublisher(settings.kafka_bootstrap)
-    secret = settings.s3_secret_key.get_secret_value()
-    app.state.store = S3Objects(
-        ObjectsConnection(
-            settings.s3_endpoint, settings.s3_access_key, secret, settings.s3_bucket, settings.s3_secure
-        )
-    )
+    app.state.store = S3Objects(ObjectsConnection.of(settings))
     app.state.feed = Feed(settings.kafka_bootstrap, loop)
     app.state.feed.start()
     app.state.live = LiveSegments(settings.kafka_bootstrap, app.state.store, app.state.feed)

@@ -98,15 +98,7 @@ def follow(settings: Settings, stopping: threading.Event) -> None:
     bootstrap = settings.kafka_bootstrap
     ensure_topics(bootstrap)
     publisher = KafkaPublisher(bootstrap, delivery_timeout_s=60.0)
-    store = S3Objects(
-        ObjectsConnection(
-            settings.s3_endpoint,
-            settings.s3_access_key,
-            settings.s3_secret_key.get_secret_value(),
-            settings.s3_bucket,
-            settings.s3_secure,
-        )
-    )
+    store = S3Objects(ObjectsConnection.of(settings))
     store.ensure_bucket()
     fleet = Fleet(publisher, store, last_segments(bootstrap))
     try:

@@ -91,15 +91,7 @@ class NarratorService:
         """Connect to everything and narrate until stopped; the worker itself recovers from what goes wrong there."""
         settings, own = self._settings, self._own
         ensure_topics(settings.kafka_bootstrap)
-        store = S3Objects(
-            ObjectsConnection(
-                settings.s3_endpoint,
-                settings.s3_access_key,
-                settings.s3_secret_key.get_secret_value(),
-                settings.s3_bucket,
-                settings.s3_secure,
-            )
-        )
+        store = S3Objects(ObjectsConnection.of(settings))
         store.ensure_bucket()
         captioner = TritonCaptioner(settings.triton_url)
         publisher = KafkaPublisher(settings.kafka_bootstrap, patience_s=PARTIAL_PATIENCE_S, linger_ms=5)

@@ -105,15 +105,7 @@ class TrackerService:
         settings, own = self._settings, self._own
         torch.set_num_threads(own.threads)
         ensure_topics(settings.kafka_bootstrap)
-        store = S3Objects(
-            ObjectsConnection(
-                settings.s3_endpoint,
-                settings.s3_access_key,
-                settings.s3_secret_key.get_secret_value(),
-                settings.s3_bucket,
-                settings.s3_secure,
-            )
-        )
+        store = S3Objects(ObjectsConnection.of(settings))
         store.ensure_bucket()
         trackers = TrackerMaker(store, self._open_segmenter, self._model, own.mask_side_px, own.tracks())
         self._tracking = Tracking(store, SystemClock(), trackers, own.stream())

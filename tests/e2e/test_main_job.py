@@ -127,10 +127,7 @@ def test_every_message_is_valid_against_its_schema(run: Run) -> None:
 
 def test_every_reference_is_stored(run: Run) -> None:
     settings = run.stack.settings
-    secret = settings.s3_secret_key.get_secret_value()
-    store = S3Objects(
-        ObjectsConnection(settings.s3_endpoint, settings.s3_access_key, secret, settings.s3_bucket)
-    )
+    store = S3Objects(ObjectsConnection.of(settings))
     names = [name for found in run.results.references().values() for name in found]
     assert len(names) > len(run.results.clips)
     assert [name for name in names if not store.exists(name)] == []
