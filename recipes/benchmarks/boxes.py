@@ -1,0 +1,135 @@
+"""Hand-made boxes on real clips: ``boxes.json`` beside the video files it names.
+
+A list with one entry a clip: ``clip`` (file name) and ``subjects``, each with ``name``, ``colours`` and ``classes``
+(every one a right answer) and ``boxes``: number of the picture in order of presentation -> [x0, y0, x1, y1] in the
+pixels of ``width`` x ``height``, or null where the subject is not visible. Pictures left out were not judged.
+All but ``clip`` and ``boxes`` may be missing; what cannot be used is left out and said in ``Notes``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 as shares of the picture."""
+
+FILE = "boxes.json"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One thing and its boxes; None where it is known not to be visible."""
+
+    name: str
+    classes: frozenset[str]
+    colours: frozenset[str]
+    boxes: dict[int, Box | None]
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """One clip with its subjects."""
+
+    path: Path
+    subjects: tuple[Subject, ...]
+
+    @property
+    def pictures(self) -> frozenset[int]:
+        """Numbers of all pictures that any subject was judged on."""
+        return frozenset(number for subject in self.subjects for number in subject.boxes)
+
+
+@dataclass
+class Notes:
+    """What was left out and why, a line each."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def read_boxes(folder: Path, notes: Notes) -> list[Annotated]:
+    """The clips of a folder. Raises ValueError naming the file when it is not of this format at all."""
+    path = folder / FILE
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; give a folder with videos and their {FILE}") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(entries, list):
+        raise ValueError(f"{path}: a list with one entry a clip is expected, not {type(entries).__name__}")
+    return [clip for i, entry in enumerate(entries) if (clip := _clip(folder, entry, i, notes)) is not None]
+
+
+def _clip(folder: Path, entry: object, number: int, notes: Notes) -> Annotated | None:
+    if not isinstance(entry, dict) or not isinstance(entry.get("clip"), str):
+        notes.add(f"entry {number} of {FILE}: names no clip")
+        return None
+    name = entry["clip"]
+    size = _size(entry)
+    if size is None:
+        notes.add(f"{name}: width and height are missing, boxes have no scale")
+        return None
+    found = [_subject(name, given, i, size, notes) for i, given in enumerate(_listed(entry.get("subjects")))]
+    subjects = tuple(subject for subject in found if subject is not None)
+    if not subjects:
+        notes.add(f"{name}: no subject with boxes")
+        return None
+    return Annotated(folder / name, subjects)
+
+
+def _size(entry: Mapping) -> tuple[float, float] | None:
+    width, height = entry.get("width"), entry.get("height")
+    if _is_number(width) and _is_number(height) and width > 0 and height > 0:
+        return float(width), float(height)
+    return None
+
+
+def _subject(
+    clip: str, given: object, number: int, size: tuple[float, float], notes: Notes
+) -> Subject | None:
+    if not isinstance(given, dict):
+        notes.add(f"{clip}, subject {number}: not an object")
+        return None
+    name = str(given.get("name") or f"subject {number}")
+    raw = given.get("boxes")
+    boxes: dict[int, Box | None] = {}
+    for key, corners in (raw if isinstance(raw, dict) else {}).items():
+        place = _box(corners, size) if corners is not None else None
+        if not key.isdecimal() or (corners is not None and place is None):
+            notes.add(f"{clip}, {name}: the box at picture {key} is not [x0, y0, x1, y1] inside the picture")
+            continue
+        boxes[int(key)] = place
+    if not any(boxes.values()):
+        notes.add(f"{clip}, {name}: no boxes")
+        return None
+    return Subject(name, _words(given.get("classes")), _words(given.get("colours")), boxes)
+
+
+def _box(corners: object, size: tuple[float, float]) -> Box | None:
+    """The corners as shares of the picture, cut to it; None if nothing is left or they are no numbers."""
+    if not isinstance(corners, list) or len(corners) != 4 or not all(map(_is_number, corners)):
+        return None
+    x0, x1 = (min(1.0, max(0.0, corners[i] / size[0])) for i in (0, 2))
+    y0, y1 = (min(1.0, max(0.0, corners[i] / size[1])) for i in (1, 3))
+    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _listed(value: object) -> list:
+    return value if isinstance(value, list) else []
+
+
+def _words(value: object) -> frozenset[str]:
+    return frozenset(
+        word.strip().lower() for word in _listed(value) if isinstance(word, str) and word.strip()
+    )
