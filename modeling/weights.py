@@ -1,43 +1,18 @@
-"""Reading weights files: safetensors, whole or sharded, checked name by name and shape by shape."""
+"""Stored weights put into a network: checked name by name and shape by shape, without a second copy."""
 
 import hashlib
-import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 
-MOST_NAMES = 5
-"""Names quoted in one complaint."""
+from modeling.stored import WeightsError, quote_names, read_bin, stored_shapes, stored_tensors, weight_files
+
+__all__ = ["WeightsError", "check_shapes", "fill_network", "read_tensors", "stored_shapes", "weights_id"]
 
 DIGEST_PART_BYTES = 1 << 20
-
-
-class WeightsError(ValueError):
-    """A weights file that is absent, unreadable or does not fit the network."""
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Files that together hold a model: safetensors if there are any, else torch .bin files.
-
-    Shards are taken from the index. Raises WeightsError when the folder holds none or a shard is absent.
-    """
-    for stem, ending in (("model", "safetensors"), ("pytorch_model", "bin")):
-        index, whole = folder / f"{stem}.{ending}.index.json", folder / f"{stem}.{ending}"
-        if index.exists():
-            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-            files = [folder / Path(name).name for name in names]
-            absent = [file.name for file in files if not file.exists()]
-            if absent:
-                raise WeightsError(f"{folder} lacks {_some(absent)}, named by {index.name}")
-            return files
-        if whole.exists():
-            return [whole]
-    raise WeightsError(
-        f"{folder} holds no weights: expected model.safetensors or model.safetensors.index.json"
-    )
 
 
 def weights_id(folder: Path) -> str:
@@ -57,37 +32,24 @@ def weights_id(folder: Path) -> str:
     return f"{folder.name}@{digest.hexdigest()[:12]}"
 
 
-def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all stored tensors, read without loading safetensors data."""
-    shapes: dict[str, tuple[int, ...]] = {}
+def read_tensors(
+    folder: Path, names: Collection[str] | None = None, each_mapped: bool = False
+) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a folder (those in `names`, or all), one after another, on the CPU.
+
+    Tensors are views of the mapped files: pages are read when first used and belong to the page cache. With
+    `each_mapped` every tensor has a mapping of its own, so that its pages go when it goes.
+    """
     for file in weight_files(folder):
         if file.suffix == ".bin":
-            shapes |= {name: tuple(tensor.shape) for name, tensor in _read_bin(file).items()}
-            continue
-        try:
-            with safe_open(file, framework="pt") as opened:
-                shapes |= {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}
-        except SafetensorError as fault:
-            raise WeightsError(f"{file} is not a readable safetensors file: {fault}") from None
-    return shapes
-
-
-def _read_bin(file: Path) -> Mapping[str, Tensor]:
-    """A torch .bin file, unpickled as weights only."""
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as fault:  # torch raises many types for a broken or hostile file
-        raise WeightsError(f"{file} is not a readable weights file: {fault}") from None
-
-
-def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    """All tensors of a folder, one after another, on the CPU."""
-    for file in weight_files(folder):
-        if file.suffix == ".bin":
-            yield from _read_bin(file).items()
+            yield from ((name, x) for name, x in read_bin(file).items() if names is None or name in names)
             continue
         with safe_open(file, framework="pt") as opened:
-            for name in opened.keys():
+            held = [name for name in opened.keys() if names is None or name in names]
+            if not each_mapped:
+                yield from ((name, opened.get_tensor(name)) for name in held)
+        for name in held if each_mapped else ():
+            with safe_open(file, framework="pt") as opened:
                 yield name, opened.get_tensor(name)
 
 
@@ -101,19 +63,25 @@ def check_shapes(
 
     `optional` may be missing; `ignored` may be present without a place in the network.
     """
-    complaints = []
+    missing, unknown, odd = compare_shapes(wanted, found, optional, ignored)
+    lists = (("missing", missing), ("unknown", unknown), ("wrong shape", odd))
+    complaints = [f"{kind} {quote_names(names)}" for kind, names in lists if names]
+    if complaints:
+        raise WeightsError(f"the weights do not fit the network: {'; '.join(complaints)}")
+
+
+def compare_shapes(
+    wanted: Mapping[str, tuple[int, ...]],
+    found: Mapping[str, tuple[int, ...]],
+    optional: Collection[str] = (),
+    ignored: Collection[str] = (),
+) -> tuple[list[str], list[str], list[str]]:
+    """Names of missing and unknown tensors; names with both shapes of misshapen ones."""
     missing = sorted(name for name in wanted if name not in found and name not in optional)
     unknown = sorted(name for name in found if name not in wanted and name not in ignored)
     odd = sorted(name for name in wanted if name in found and found[name] != wanted[name])
-    if missing:
-        complaints.append(f"missing {_some(missing)}")
-    if unknown:
-        complaints.append(f"unknown {_some(unknown)}")
-    if odd:
-        shown = [f"{name} {list(found[name])} (should be {list(wanted[name])})" for name in odd]
-        complaints.append(f"wrong shape {_some(shown)}")
-    if complaints:
-        raise WeightsError(f"the weights do not fit the network: {'; '.join(complaints)}")
+    shown = [f"{name} {list(found[name])} (should be {list(wanted[name])})" for name in odd]
+    return missing, unknown, shown
 
 
 def fill_network(
@@ -123,22 +91,33 @@ def fill_network(
     optional: Collection[str] = (),
     ignored: Collection[str] = (),
 ) -> None:
-    """Put the stored tensors, cast to `dtype`, in the place of the parameters of a network on the meta device.
+    """Put the stored tensors, as `dtype`, in the place of the parameters of a network on the meta device.
 
-    Optional tensors that are absent become zeros. Raises WeightsError.
+    Tensors stored as `dtype` are taken as they lie in the mapped file, without a copy; others are cast one by one,
+    and no more than one of them is held in both forms. Optional tensors that are absent become zeros. Raises
+    WeightsError.
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    stored = stored_tensors(folder)
     try:
-        check_shapes(wanted, stored_shapes(folder), optional, ignored)
+        check_shapes(wanted, {name: tensor.shape for name, tensor in stored.items()}, optional, ignored)
     except WeightsError as fault:
         raise WeightsError(f"{folder}: {fault}") from None
-    tensors = {name: tensor.to(dtype) for name, tensor in read_tensors(folder) if name in wanted}
-    tensors |= {
-        name: torch.zeros(shape, dtype=dtype) for name, shape in wanted.items() if name not in tensors
-    }
-    network.load_state_dict(tensors, assign=True)
+    ready = {name for name in wanted if name in stored and stored[name].number_format == dtype}
+    for name, tensor in read_tensors(folder, ready):
+        _put(network, name, tensor)
+    for name, tensor in read_tensors(folder, wanted.keys() - ready, each_mapped=True):
+        _put(network, name, tensor.to(dtype))
+    for name in wanted.keys() - stored.keys():
+        _put(network, name, torch.zeros(wanted[name], dtype=dtype))
 
 
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:MOST_NAMES])
-    return shown if len(names) <= MOST_NAMES else f"{shown} and {len(names) - MOST_NAMES} more"
+def _put(network: nn.Module, name: str, tensor: Tensor) -> None:
+    """Make `tensor` the parameter or buffer of that dotted name: itself, not a copy."""
+    place, _, last = name.rpartition(".")
+    module = network.get_submodule(place)
+    known = module._parameters.get(last)
+    if known is None:
+        module._buffers[last] = tensor
+    else:
+        module._parameters[last] = nn.Parameter(tensor, requires_grad=known.requires_grad)

@@ -13,13 +13,17 @@ from modeling.pixelrefer.config import CaptionerConfig, VisionConfig
 from modeling.pixelrefer.images import PatchSettings
 from modeling.pixelrefer.model import PixelRefer, PixelReferLite, build_network
 from modeling.pixelrefer.tokenizer import WordTokenizer
-from modeling.weights import WeightsError, fill_network, stored_shapes
+from modeling.stored import WeightsError, stored_shapes
+from modeling.weights import fill_network
 
 PUBLISHED_HEADS = 16
 """Vision heads of published weights, which no stored shape tells."""
 
 _ENCODER = "model.vision_encoder.vision_encoder"
-_UNUSED = ("model.region_encoder.mask_embedding.weight", "model.region_encoder.mask_embedding.bias")
+UNUSED = ("model.region_encoder.mask_embedding.weight", "model.region_encoder.mask_embedding.bias")
+"""Stored by published Lite weights, used by nothing."""
+_FORMATS = {"bfloat16": torch.bfloat16, "float16": torch.float32, "float32": torch.float32}
+"""Number formats that a config.json names, and the one in which we compute: half precision loses nothing in float32."""
 
 
 @dataclass(frozen=True)
@@ -46,34 +50,66 @@ def infer_vision(shapes: Mapping[str, tuple[int, ...]], heads: int = PUBLISHED_H
     if len(kernel) != 4 or len(mlp) != 2:
         raise WeightsError("the weights hold no vision encoder to infer its size from")
     prefix = f"{_ENCODER}.encoder.layers."
-    layers = {int(name[len(prefix) :].split(".")[0]) for name in shapes if name.startswith(prefix)}
+    layers = [int(name[len(prefix) :].split(".")[0]) for name in shapes if name.startswith(prefix)]
     return VisionConfig(
-        width=kernel[0], mlp_width=mlp[0], layers=len(layers), heads=heads, patch_px=kernel[3]
+        width=kernel[0], mlp_width=mlp[0], layers=max(layers) + 1, heads=heads, patch_px=kernel[3]
     )
 
 
 def load_config(folder: Path) -> CaptionerConfig:
     """The configuration of a model folder. The number of vocabulary rows follows the stored table."""
+    return fit_config(read_config(folder), stored_shapes(folder))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of `config.json`. Raises WeightsError."""
     path = folder / "config.json"
     if not path.exists():
         raise WeightsError(f"{folder} is no model folder: config.json is missing")
     block = _read(path)
-    shapes = stored_shapes(folder)
+    if not isinstance(block, dict):
+        raise WeightsError(f"{path} must hold one JSON object")
+    return block
+
+
+def fit_config(block: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> CaptionerConfig:
+    """A configuration completed by what only stored shapes tell. Raises WeightsError or ValueError."""
     rows = shapes.get("model.embed_tokens.weight")
     if rows:
-        block["vocab_size"] = rows[0]
+        block = {**block, "vocab_size": rows[0]}
     vision = None if "vision_encoder_config" in block else infer_vision(shapes)
     return CaptionerConfig.from_json(block, vision)
 
 
-def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> PixelReferLite | PixelRefer:
-    """The network of a model folder, ready to answer, on the CPU. Raises WeightsError or ValueError."""
-    config = load_config(folder)
+def number_format(block: Mapping[str, Any]) -> torch.dtype:
+    """The format in which a model of this `config.json` computes; float32 where it names none. Raises WeightsError."""
+    named = block.get("torch_dtype") or block.get("dtype") or "float32"
+    if named not in _FORMATS:
+        raise WeightsError(f"config.json names the number format {named!r}, known are {', '.join(_FORMATS)}")
+    return _FORMATS[named]
+
+
+def meta_network(config: CaptionerConfig) -> PixelReferLite | PixelRefer:
+    """The network without memory for its weights: names, shapes, and places to put tensors."""
     with torch.device("meta"):
-        network = build_network(config)
-    # Files of tied models may repeat the table as an output head.
-    ignored = ("lm_head.weight",) if config.language.tied else ()
-    fill_network(network, folder, dtype, optional=_UNUSED, ignored=ignored)
+        return build_network(config)
+
+
+def ignored_tensors(config: CaptionerConfig) -> tuple[str, ...]:
+    """Tensors that may be stored without a place in the network: files of tied models may repeat the table."""
+    return ("lm_head.weight",) if config.language.tied else ()
+
+
+def load_model(folder: Path, dtype: torch.dtype | None = None) -> PixelReferLite | PixelRefer:
+    """The network of a model folder, ready to answer, on the CPU, computing in `dtype` (default: as its config says).
+
+    Weights stored in that format stay in their files and are mapped, not copied. Raises WeightsError or ValueError.
+    """
+    block = read_config(folder)
+    config = fit_config(block, stored_shapes(folder))
+    network = meta_network(config)
+    wanted = dtype or number_format(block)
+    fill_network(network, folder, wanted, optional=UNUSED, ignored=ignored_tensors(config))
     return network.eval().requires_grad_(False)
 
 

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 Framework = Literal["pixelrefer", "pixelreferlite"]
+RegionKind = Literal["clusters", "pooling"]
+"""How a mask becomes tokens: PixelRefer's position code and clustering, or VideoRefer's pooling and merging."""
 
 _MODEL_TYPES: dict[str, Framework] = {
     "pixelrefer_qwen2": "pixelrefer",
@@ -78,12 +80,29 @@ class LanguageConfig:
                 heads=heads,
                 kv_heads=int(config.get("num_key_value_heads") or heads),
                 head_dim=int(config.get("head_dim") or width // heads),
-                rope_theta=float(config.get("rope_theta", 1e6)),
+                rope_theta=_rope_theta(config),
                 norm_eps=float(config.get("rms_norm_eps", 1e-6)),
                 tied=bool(config.get("tie_word_embeddings", False)),
             )
         except KeyError as absent:
             raise ValueError(f"config.json lacks the field {absent}") from None
+
+
+def _rope_theta(config: Mapping[str, Any]) -> float:
+    """The rotary base, at its old or its new place. Raises ValueError for variants that this decoder lacks."""
+    block = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    kind = block.get("rope_type") or block.get("type") or "default"
+    if kind != "default":
+        raise ValueError(
+            f"config.json asks for rotary positions of the kind {kind!r}, only 'default' is known"
+        )
+    if config.get("use_sliding_window"):
+        raise ValueError("config.json asks for sliding-window attention, which this decoder lacks")
+    if config.get("hidden_act", "silu") != "silu":
+        raise ValueError(
+            f"config.json asks for the activation {config['hidden_act']!r}, only 'silu' is known"
+        )
+    return float(config.get("rope_theta") or block.get("rope_theta") or 1e6)
 
 
 @dataclass(frozen=True)
@@ -128,6 +147,13 @@ class CaptionerConfig:
     """L: bound on the merged tokens of one list of images."""
     cluster_rounds: int = 3
     infusion_heads: int = 8
+    region: RegionKind = "clusters"
+
+    def __post_init__(self) -> None:
+        if self.region not in ("clusters", "pooling"):
+            raise ValueError(f"region_encoder {self.region!r} is neither 'clusters' nor 'pooling'")
+        if self.region == "pooling" and self.framework != "pixelrefer":
+            raise ValueError("region_encoder 'pooling' goes with the framework pixelrefer only")
 
     @property
     def max_pixels(self) -> int:
@@ -138,8 +164,8 @@ class CaptionerConfig:
     def from_json(cls, config: Mapping[str, Any], vision: VisionConfig | None = None) -> "CaptionerConfig":
         """Read an official-style `config.json`.
 
-        Our blocks `vision_encoder_config` and `geometry` are optional; `vision` stands in for the first, which
-        official checkpoints lack. Raises ValueError.
+        Our entries `vision_encoder_config`, `geometry` and `region_encoder` are optional; `vision` stands in for
+        the first, which official checkpoints lack. Raises ValueError.
         """
         model_type = str(config.get("model_type"))
         if model_type not in _MODEL_TYPES:
@@ -159,6 +185,7 @@ class CaptionerConfig:
             spatial_merge_size=merge,
             mm_max_length=int(config.get("mm_max_length") or 9477 // merge**2),
             cluster_rounds=3 if lite else 5,
+            region=config.get("region_encoder", "clusters"),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -181,6 +208,7 @@ class CaptionerConfig:
             "mm_max_length": self.mm_max_length,
             "spatial_merge_size": self.spatial_merge_size,
             "mask_num": self.mask_num,
+            "region_encoder": self.region,
             "vision_encoder_config": {
                 "hidden_size": vision.width,
                 "intermediate_size": vision.mlp_width,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from modeling.pixelrefer.config import CaptionerConfig
 from modeling.pixelrefer.inputs import LiteViews, MaskCells, PackedImages, SceneViews
 from modeling.pixelrefer.language import KvCache, LanguageModel
+from modeling.pixelrefer.pooling import PooledRegionEncoder
 from modeling.pixelrefer.region import LiteRegionEncoder, ObjectTokenizer
 from modeling.pixelrefer.scene import merge_cells
 from modeling.pixelrefer.vision import VisionTower
@@ -33,8 +34,16 @@ class Body(LanguageModel):
         super().__init__(config.language)
         self.vision_encoder = VisionTower(config.vision)
         self.mm_projector = Projector(config)
-        lite = config.framework == "pixelreferlite"
-        self.region_encoder = LiteRegionEncoder(config) if lite else ObjectTokenizer(config)
+        self.region_encoder = build_region_encoder(config)
+
+
+def build_region_encoder(
+    config: CaptionerConfig,
+) -> LiteRegionEncoder | ObjectTokenizer | PooledRegionEncoder:
+    """The region encoder that the configuration names."""
+    if config.region == "pooling":
+        return PooledRegionEncoder(config)
+    return LiteRegionEncoder(config) if config.framework == "pixelreferlite" else ObjectTokenizer(config)
 
 
 class CaptionNetwork(nn.Module):
