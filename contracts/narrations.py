@@ -22,7 +22,8 @@ class Tokens(Message):
 class Narration(Message):
     """A final narration, or the decision not to speak (kinds ``heartbeat`` and ``silent``, no text).
 
-    ``narration_id`` is derived from track, clip and revision: a replay writes the same id.
+    ``narration_id`` is derived from track, clip and revision: a replay writes the same id. ``revision`` is 0 but for
+    a correction, which has one more than the narration that it ``supersedes``.
     """
 
     narration_id: str
@@ -35,6 +36,9 @@ class Narration(Message):
     clip_id: str
     text: str | None = None
     label: str | None = Field(None, description="what it is, in a few words: 'red car'")
+    heard_label: str | None = Field(
+        None, description="what the captioner called it, where that is not (yet) believed"
+    )
     start_s: float
     end_s: float
     evidence_ref: str | None = None

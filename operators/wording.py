@@ -1,4 +1,4 @@
-"""What a sentence says, by plain rules on its words: the subject's label, its content, whether it is news.
+"""What a sentence says, by plain rules on its words: the subject's name, its content, whether it is news.
 
 Works on English sentences that begin with their subject ("a small red ball rolls to the left and stops").
 """
@@ -19,7 +19,18 @@ _STOPS = frozenset(
 _NOUNS_IN_S = frozenset("bus glass grass cross dress boss compass cactus walrus lens".split())
 _IGNORED = ARTICLES | frozenset("and is are it its of to there then still-image".split())
 _WORD = re.compile(r"[a-z0-9]+(?:['-][a-z0-9]+)*|[.,;:!?]")
+_LEADING_ARTICLE = re.compile(r"\s*(an?)\s", re.IGNORECASE)
+_CLAUSE = re.compile(r"\band\b|\bthen\b|[.,;]")
+_GOING = frozenset("moves goes travels rolls drives walks waddles slides".split())
+"""Verbs of plain going: which of them is used depends on what the object is called, not on what it does."""
+_STANDING = frozenset("stays stands remains rests waits sits still standing".split())
+_COLOURS = frozenset(
+    "red orange yellow green blue purple pink brown black white grey gray silver golden beige cyan teal "
+    "magenta violet turquoise".split()
+)
 LABEL_CHARACTERS = 60
+UNKNOWN = "something"
+"""What a thing is called whose class is not known."""
 
 
 def words_of(text: str) -> list[str]:
@@ -52,14 +63,52 @@ def _ends_label(word: str, first: bool) -> bool:
     return word.endswith("s") or (word.endswith("ing") and len(word) > 5)
 
 
+def same_name(fresh: str | None, known: str | None) -> bool:
+    """Whether a name does not contradict the known one: it is the same, or only vaguer ("something red")."""
+    if fresh == known:
+        return True
+    words = (fresh or "").split()
+    return words[:1] == [UNKNOWN] and known is not None and set(words[1:]) <= set(known.split())
+
+
+def colour_of(label: str) -> str | None:
+    """The first colour word of a label."""
+    return next((word for word in label.split() if word in _COLOURS), None)
+
+
+def renamed(text: str, label: str) -> str | None:
+    """The sentence with another subject: "a red truck stops" told of "red car". None if it has no subject."""
+    old = label_of(text)
+    found = re.search(re.escape(old), text, re.IGNORECASE) if old else None
+    if found is None:
+        return None
+    lead, rest = text[: found.start()], text[found.end() :]
+    if _LEADING_ARTICLE.fullmatch(lead) or (old or "").startswith(UNKNOWN):
+        lead = "" if label.startswith(UNKNOWN) else "an " if label[0] in "aeiou" else "a "
+    told = f"{lead}{label}{rest}"
+    return told[0].upper() + told[1:] if text.lstrip()[0].isupper() else told
+
+
 def content_of(text: str) -> frozenset[str]:
-    """The words after the label that carry what happens: no articles, no joining words, no manner ("slowly")."""
-    label = label_of(text) or ""
+    """The words after the label that carry what happens: no articles, no joining words, no manner ("slowly").
+
+    Where something comes from is one item ("from left"), so that it is not mistaken for where it goes.
+    """
     words = words_of(text)
-    rest = words[_label_end(words, label) :]
-    return frozenset(
-        word for word in rest if word[0].isalnum() and word not in _IGNORED and not word.endswith("ly")
-    )
+    return _content(words[_label_end(words, label_of(text) or "") :])
+
+
+def _content(words: Sequence[str]) -> frozenset[str]:
+    found: set[str] = set()
+    origin = False
+    for word in words:
+        if word == "from":
+            origin = True
+        elif word[0].isalnum() and word not in _IGNORED and not word.endswith("ly"):
+            plain = "moves" if word in _GOING else word
+            found.add(f"from {plain}" if origin else plain)
+            origin = False
+    return frozenset(found)
 
 
 def _label_end(words: Sequence[str], label: str) -> int:
@@ -69,9 +118,31 @@ def _label_end(words: Sequence[str], label: str) -> int:
     return start + len(label.split())
 
 
+def adds(text: str, spoken: str | None) -> bool:
+    """Whether the text has words of content that what was spoken last neither says nor implies.
+
+    Once true of the beginning of a text, it stays true of the whole.
+    """
+    if spoken is None:
+        return True
+    known = content_of(spoken)
+    return bool(content_of(text) - known - (_STANDING if "stops" in known else frozenset()))
+
+
 def is_news(text: str, spoken: str | None) -> bool:
-    """Whether the text says something that what was spoken last does not: a verb, a place, a partner, a state."""
-    return spoken is None or bool(content_of(text) - content_of(spoken))
+    """Whether the text says what was spoken last does not: a verb, a place, a partner, a state.
+
+    Also when it says only a part of it and another end: "drives to the left" after "drives to the left and stops".
+    """
+    if spoken is None or adds(text, spoken):
+        return True
+    return content_of(text) < content_of(spoken) and _end_of(text) != _end_of(spoken)
+
+
+def _end_of(text: str) -> frozenset[str]:
+    """Content of the last clause: the state in which the sentence leaves its subject."""
+    *before, last = _CLAUSE.split(text.lower().strip().rstrip("."))
+    return _content(_WORD.findall(last)) if before else content_of(text)
 
 
 def label_confidence(label: str, pieces: Sequence[str], probabilities: Sequence[float]) -> float | None:

@@ -20,12 +20,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """How questions are put. ``question`` words one for a clip of so many seconds."""
+    """How questions are put. ``question`` words one for a clip of so many seconds.
+
+    ``history``, for captioners trained on it, words the last sentence about the object (None: there is none, or it
+    must not be known) for a camera; it is added to the question, unless it is empty.
+    """
 
     question: Callable[[float], str]
     prompt_version: str = ""
     long_side_px: int = 320
     max_new_tokens: int = 48
+    history: Callable[[str, str | None], str] | None = None
+
+    def history_line(self, camera_id: str, previous: str | None) -> str:
+        """What a question says of the last sentence; empty where the captioner is not to know it."""
+        return self.history(camera_id, previous) if self.history is not None else ""
 
 
 def request_of(
@@ -35,9 +44,16 @@ def request_of(
     frames: Sequence[int],
     asking: Asking,
     deadline_s: float,
+    previous: str | None = None,
 ) -> CaptionRequest:
-    """The question about one track, shown on ``frames`` (positions in the clip). Times count from the first frame."""
+    """The question about one track, shown on ``frames`` (positions in the clip). Times count from the first frame.
+
+    ``previous`` is the last sentence about it, for captioners that are to know it.
+    """
     begin_s = evidence.times_s[0]
+    asked = asking.question(evidence.end_s - begin_s)
+    if line := asking.history_line(evidence.camera_id, previous):
+        asked = f"{asked}\n{line}"
     return CaptionRequest(
         request_id=request_id,
         pictures=np.stack([shrink(evidence.pictures[frame], asking.long_side_px) for frame in frames]),
@@ -45,7 +61,7 @@ def request_of(
         masks=np.ascontiguousarray(masklet.masks[list(frames)]),
         mask_frames=tuple(range(len(frames))),
         objects=(0,) * len(frames),
-        question=asking.question(evidence.end_s - begin_s),
+        question=asked,
         max_new_tokens=asking.max_new_tokens,
         deadline_s=deadline_s,
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from contracts import topics
 from contracts.clips import ClipRecord
 from contracts.narrations import Narration, Tokens, narration_id
-from operators.describe import Decision, Verdict
+from operators.describe import Decision
+from operators.judge import Heard, Verdict
 from operators.observe import Look, absent, look_at
 from operators.types import Masklet
-from operators.wording import label_confidence
+from operators.wording import label_confidence, label_of
 from pipelines.evidence import Evidence, safe_name
 from pipelines.memory import Memories
 from pipelines.ports import CaptionAnswer, Output
@@ -25,6 +26,16 @@ class Told:
     answer: CaptionAnswer | None = None
     reason: str = ""
     seconds: float = 0.0
+    fresh: bool = True  # asked without showing it earlier sentences
+
+    @property
+    def heard(self) -> Heard | None:
+        """The answer as the decision layer weighs it."""
+        if self.answer is None:
+            return None
+        named = label_of(self.answer.text) or ""
+        sure = label_confidence(named, self.answer.pieces, self.answer.probabilities)
+        return Heard(self.answer.text, sure, self.fresh)
 
 
 @dataclass
@@ -52,10 +63,10 @@ class ClipWork:
             )
         for track_id, memory in self.before.items():
             if track_id not in self.looks and memory.text is not None and not memory.lost:
-                self.looks[track_id] = absent(track_id, span_s)
+                self.looks[track_id] = replace(absent(track_id, span_s), closed_for=memory.closed_for)
 
-    def narration_id(self, track_id: str) -> str:
-        return narration_id(track_id, self.clip.clip_id)
+    def narration_id(self, track_id: str, revision: int = 0) -> str:
+        return narration_id(track_id, self.clip.clip_id, revision)
 
     def message(self, track_id: str, verdict: Verdict, prompt_version: str, now_s: float) -> Output:
         """The final narration, or the record that nothing was said."""
@@ -66,8 +77,8 @@ class ClipWork:
         start_s, end_s = span_of(self.looks[track_id])
         stages = {"fetch": self.fetch_s, "captioner": told.seconds, **answer.stage_s} if decision.ask else {}
         narration = Narration(
-            narration_id=self.narration_id(track_id),
-            revision=0,
+            narration_id=verdict.narration_id,
+            revision=verdict.revision,
             supersedes=verdict.supersedes,
             kind=verdict.kind,
             camera_id=clip.camera_id,
@@ -76,6 +87,7 @@ class ClipWork:
             clip_id=clip.clip_id,
             text=verdict.text,
             label=verdict.label,
+            heard_label=verdict.heard_label,
             start_s=start_s,
             end_s=end_s,
             evidence_ref=clip.evidence_ref if frames else None,

@@ -13,15 +13,8 @@ from dataclasses import dataclass
 
 from contracts.base import InvalidMessage
 from contracts.clips import ClipRecord
-from operators.describe import (
-    Decision,
-    DescribeSettings,
-    TrackMemory,
-    Verdict,
-    decide,
-    judge,
-    worth_streaming,
-)
+from operators.describe import LOSSES, Decision, DescribeSettings, TrackMemory, decide
+from operators.judge import Verdict, judge, worth_streaming
 from operators.observe import Look
 from pipelines.asking import Asking, PartialTeller, request_of
 from pipelines.clip_work import ClipWork, Told, span_of
@@ -200,10 +193,17 @@ class Narrating:
         began = self._clock.now()
         own_id = work.narration_id(decision.track_id)
         limit_s = self._settings.answer_when_down_s if self._down else self._settings.answer_s
-        request = request_of(
-            own_id, work.evidence, work.masklet(decision.track_id), decision.frames, self._asking, limit_s
-        )
         before = work.before.get(decision.track_id)
+        previous = before.text if before is not None and decision.history else None
+        request = request_of(
+            own_id,
+            work.evidence,
+            work.masklet(decision.track_id),
+            decision.frames,
+            self._asking,
+            limit_s,
+            previous,
+        )
         partials = PartialTeller(
             self._publisher,
             lambda text: worth_streaming(before, decision, text),
@@ -223,7 +223,8 @@ class Narrating:
             log.error("camera %s: %s: %s", work.clip.camera_id, own_id, error)
             return Told(reason=str(error)[:200], seconds=self._clock.now() - began)
         self._down = False
-        return Told(answer, seconds=self._clock.now() - began)
+        fresh = previous is None or not self._asking.history_line(work.clip.camera_id, previous)
+        return Told(answer, seconds=self._clock.now() - began, fresh=fresh)
 
     def _judge(self, work: ClipWork, track_id: str) -> Verdict:
         told = work.told.get(track_id, Told())
@@ -234,14 +235,14 @@ class Narrating:
             work.before.get(track_id),
             work.looks[track_id],
             decision,
-            told.answer.text if told.answer is not None else None,
-            work.narration_id(track_id),
+            told.heard,
+            lambda revision: work.narration_id(track_id, revision),
             self._settings.describe,
         )
 
 
 def _forgettable(memory: TrackMemory, look: Look, settings: DescribeSettings) -> bool:
     """Whether nothing more will come of the track: it is gone and that was said, or it never was anything."""
-    said = memory.lost or memory.text is None or look.closed_for != ""
+    said = memory.lost or memory.text is None or memory.closed_for not in LOSSES
     unseen_s = look.end_s - (memory.seen_at_s or look.end_s)
     return (memory.gone and said) or unseen_s > settings.forget_s

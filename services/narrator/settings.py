@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 
+from modeling.pixelrefer.history import previous_caption
 from modeling.pixelrefer.questions import LONG_SIDE_PX, MAX_FRAMES, PROMPT_VERSION, question
 from operators.describe import DescribeSettings
 from pipelines.asking import Asking
@@ -15,6 +17,7 @@ from pipelines.narration import NarrationSettings
 from services.settings import SettingsError
 
 PREFIX = "STREAMREFER_NARRATOR_"
+History = Literal["none", "previous"]
 
 
 class NarratorSettings(BaseModel):
@@ -37,6 +40,10 @@ class NarratorSettings(BaseModel):
     sentence_gap_s: float = Field(3.0, ge=0, description="between two sentences about one object")
     hidden_limit_s: float = Field(2.0, ge=0, description="shorter absences need no word on the return")
     label_clips: int = Field(8, ge=1, description="ask anew after so many clips without a change")
+    history: History = Field("none", description="previous: tell the captioner its last sentence (PAM style)")
+    history_cameras: Json[dict[str, History]] = Field(
+        default_factory=dict, description='JSON, cameras that differ: {"yard": "previous"}'
+    )
     stuck_s: float = Field(180.0, gt=0, description="unhealthy after so long without a poll, wall clock")
 
     def narration(self) -> NarrationSettings:
@@ -62,7 +69,19 @@ class NarratorSettings(BaseModel):
             prompt_version=PROMPT_VERSION,
             long_side_px=LONG_SIDE_PX,
             max_new_tokens=self.max_new_tokens,
+            history=self._history(),
         )
+
+    def _history(self) -> Callable[[str, str | None], str] | None:
+        """How the last sentence is told to the captioner; None if no camera wants it."""
+        if self.history == "none" and "previous" not in self.history_cameras.values():
+            return None
+
+        def told(camera_id: str, previous: str | None) -> str:
+            chosen = self.history_cameras.get(camera_id, self.history)
+            return previous_caption(previous) if chosen == "previous" else ""
+
+        return told
 
 
 def load_narrator_settings(environ: Mapping[str, str] = os.environ, **given: object) -> NarratorSettings:

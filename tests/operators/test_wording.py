@@ -2,7 +2,7 @@
 
 import pytest
 
-from operators.wording import content_of, is_news, label_confidence, label_of
+from operators.wording import adds, content_of, is_news, label_confidence, label_of, renamed, same_name
 
 
 @pytest.mark.parametrize(
@@ -39,14 +39,49 @@ def test_label_is_what_stands_before_the_verb(text: str, label: str | None) -> N
         ("a red car drives to the left", "a red car enters from the right and drives to the left", False),
         ("a red car stays still", "a red car drives to the left", True),
         ("a red car drives to the left and bumps into the box", "a red car drives to the left", True),
+        ("a red car drives to the right", "a red car enters from the right and drives to the left", True),
+        ("a red car drives to the left", "a red car drives to the left and stops", True),
+        ("a red car stays still", "a red car drives to the left and stops", False),
+        ("a red car slides to the left", "a red car drives to the left", False),
     ],
 )
 def test_news_is_a_new_word_of_content(text: str, spoken: str | None, news: bool) -> None:
     assert is_news(text, spoken) is news
 
 
+def test_of_unfinished_text_only_new_words_are_news() -> None:
+    spoken = "a red car drives to the left and stops"
+    assert is_news("a red car drives to the left", spoken) and not adds(
+        "a red car drives to the left", spoken
+    )
+    assert adds("a red car drives to the right", spoken) and adds("a", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "told"),
+    [
+        ("a red truck drives to the left", "red car", "a red car drives to the left"),
+        ("A red truck stops.", "orange car", "An orange car stops."),
+        ("the Red truck stops", "blue car", "the blue car stops"),
+        ("a red truck stops", "something red", "something red stops"),
+        ("Something red stops.", "orange car", "An orange car stops."),
+        ("...", "red car", None),
+    ],
+)
+def test_a_sentence_is_told_under_another_name(text: str, label: str, told: str | None) -> None:
+    assert renamed(text, label) == told
+
+
+def test_a_vaguer_name_is_the_same_name() -> None:
+    assert (
+        same_name("something red", "red car") and same_name("something", "red car") and same_name(None, None)
+    )
+    assert not same_name("something blue", "red car") and not same_name("car", "red car")
+    assert not same_name("something red", None) and not same_name(None, "red car")
+
+
 def test_the_label_is_no_content() -> None:
-    assert content_of("a red car drives to the left") == {"drives", "left"}
+    assert content_of("a red car drives to the left") == {"moves", "left"}
 
 
 def test_label_confidence_counts_only_the_tokens_of_the_label() -> None:

@@ -205,7 +205,7 @@ def test_memories_go_to_the_next_owner(world: World) -> None:
     world.add(masklet("cam-1"))
     world.work()
     world.add(masklet("cam-1"))
-    assert [(said.kind, said.reason) for said in world.work()][1] == ("silent", "nothing new to say")
+    assert [(said.kind, said.reason) for said in world.work()][1] == ("silent", "label confirmed")
     assert world.topic.metadata in world.store.objects
 
 
