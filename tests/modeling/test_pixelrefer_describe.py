@@ -64,11 +64,11 @@ def test_cancelling_ends_after_the_token_heard(captioner: Captioner) -> None:
 
 def test_the_end_token_stops_the_answer(captioner: Captioner) -> None:
     said = captioner.describe(request()).token_ids
-    captioner._ends.add(said[2])
+    captioner._speaker.ends.add(said[2])
     try:
         answer: Answer = captioner.describe(request())
     finally:
-        captioner._ends.discard(said[2])
+        captioner._speaker.ends.discard(said[2])
     assert answer.finish == "stop"
     assert answer.token_ids == said[: said.index(said[2])]
 

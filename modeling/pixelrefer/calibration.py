@@ -1,0 +1,93 @@
+"""Probabilities that mean what they say, and caution where they are low.
+
+A network is surer of its words than it should be, least of all on what it never saw. A model folder may hold a
+``calibration.json`` that maps the raw probability of a word to the share of cases in which that word was right, and
+says how sure the name of a thing must be to be used: below that the thing is called "something".
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from modeling.pixelrefer.tokenizer import Tokenizer
+from modeling.weights import WeightsError
+
+FILE = "calibration.json"
+Knots = tuple[tuple[float, float], ...]
+"""Points of a rising curve: raw probability and share of right words."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Curves by token, and the caution about names.
+
+    ``curves``: knots for the tokens that have any; ``names``: tokens that name a class, ``articles``: that come before
+    a name; ``unsure_below``: a less probable name is not used; ``instead``: the token in place of its article then.
+    """
+
+    curves: Mapping[int, Knots] = field(default_factory=dict)
+    names: frozenset[int] = frozenset()
+    articles: frozenset[int] = frozenset()
+    unsure_below: float = 0.0
+    instead: int | None = None
+
+    def probability(self, token: int, raw: float) -> float:
+        """How often a word of this raw probability is right; the raw value for words without a curve."""
+        knots = self.curves.get(token)
+        return raw if knots is None else interpolate(knots, raw)
+
+    def unsure(self, token: int, raw: float) -> bool:
+        """Whether the token is a name that had better not be used."""
+        return (
+            self.instead is not None
+            and token in self.names
+            and self.probability(token, raw) < self.unsure_below
+        )
+
+    @classmethod
+    def load(cls, folder: Path, tokenizer: Tokenizer) -> Calibration:
+        """The calibration of a model folder, or one that changes nothing. Raises WeightsError for a bad file."""
+        path = folder / FILE
+        if not path.exists():
+            return cls()
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            curves = {
+                tokenizer.id_of(word): knots_of(curve["knots"])
+                for curve in content["curves"]
+                for word in curve["words"]
+            }
+            caution = content["caution"]
+            return cls(
+                curves=curves,
+                names=frozenset(tokenizer.id_of(word) for word in caution["names"]),
+                articles=frozenset(tokenizer.id_of(word) for word in caution["articles"]),
+                unsure_below=float(caution["unsure_below"]),
+                instead=tokenizer.id_of(caution["instead"]),
+            )
+        except (KeyError, TypeError, ValueError) as fault:
+            raise WeightsError(f"{path} is no calibration: {type(fault).__name__}: {fault}") from None
+
+
+def knots_of(points: Sequence[Sequence[float]]) -> Knots:
+    """Checked knots. Raises ValueError unless they rise and lie within 0..1."""
+    knots = tuple((float(raw), float(right)) for raw, right in points)
+    rising = all(a[0] < b[0] and a[1] <= b[1] for a, b in zip(knots, knots[1:], strict=False))
+    if not knots or not rising or not all(0 <= value <= 1 for knot in knots for value in knot):
+        raise ValueError("knots must rise and lie within 0 and 1")
+    return knots
+
+
+def interpolate(knots: Knots, raw: float) -> float:
+    """The curve at ``raw``: straight between knots, level outside."""
+    at = bisect_right(knots, (raw, float("inf")))
+    if at == 0:
+        return knots[0][1]
+    if at == len(knots):
+        return knots[-1][1]
+    (left, low), (right, high) = knots[at - 1], knots[at]
+    return low + (high - low) * (raw - left) / (right - left)

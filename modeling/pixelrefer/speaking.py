@@ -1,0 +1,129 @@
+"""Greedy speech: one token after another, from the embeddings of a prompt to words with probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from modeling.pixelrefer.calibration import Calibration
+from modeling.pixelrefer.checkpoint import GenerationSettings
+from modeling.pixelrefer.language import KvCache
+from modeling.pixelrefer.model import CaptionNetwork
+from modeling.pixelrefer.stopwatch import Stopwatch
+from modeling.pixelrefer.tokenizer import TURN_END, PieceReader, Tokenizer
+
+OnToken = Callable[[str, float], bool]
+"""Called with each text piece and its probability; returning False ends the answer."""
+
+Finish = Literal["stop", "length", "cancelled"]
+
+LONGEST_NAME = 3
+"""Tokens of a name, article included: so many are held back until it is sure how the thing is called."""
+
+
+@dataclass
+class Spoken:
+    """Tokens generated so far, with the probability of each."""
+
+    ids: list[int] = field(default_factory=list)
+    probabilities: list[float] = field(default_factory=list)
+    finish: Finish = "length"
+
+
+class Speaker:
+    """Speaks for one network. Where the calibration is unsure of a name, the thing is called "something"."""
+
+    def __init__(
+        self,
+        network: CaptionNetwork,
+        tokenizer: Tokenizer,
+        generation: GenerationSettings,
+        calibration: Calibration,
+    ) -> None:
+        self._network, self._tokenizer = network, tokenizer
+        self._generation, self._calibration = generation, calibration
+        self.ends = {tokenizer.id_of(TURN_END), *generation.end_tokens}
+
+    def speak(self, embeds: Tensor, limit: int, on_token: OnToken | None, watch: Stopwatch) -> Spoken:
+        """At most ``limit`` tokens after the prompt ``embeds`` [S,C]."""
+        spoken, teller = Spoken(), _Teller(PieceReader(self._tokenizer), on_token)
+        cache = self._network.new_cache(len(embeds) + limit + 1)
+        with watch.stage("prefill"):
+            scores = self._read(embeds[None], cache)
+        with watch.stage("decode"):
+            while True:
+                token, raw = self._choose(scores, spoken.ids)
+                if token in self.ends:
+                    spoken.finish = "stop" if teller.tell(spoken, wait=0) else "cancelled"
+                    return spoken
+                if self._calibration.unsure(token, raw) and (at := self._article(spoken.ids)) is not None:
+                    scores = self._rename(spoken, at, cache, len(embeds))
+                    continue
+                spoken.ids.append(token)
+                spoken.probabilities.append(self._calibration.probability(token, raw))
+                last = len(spoken.ids) == limit
+                if not teller.tell(spoken, self._held_back(spoken.ids) if not last else 0):
+                    spoken.finish = "cancelled"
+                    return spoken
+                if last:
+                    return spoken
+                scores = self._read(self._embed([token]), cache)
+
+    def _read(self, embeds: Tensor, cache: KvCache) -> Tensor:
+        """Scores of the token after ``embeds`` [1,n,C]."""
+        return self._network.logits(self._network.decode(embeds, cache=cache)[0, -1])
+
+    def _embed(self, ids: list[int]) -> Tensor:
+        return self._network.embed_tokens(torch.tensor([ids], device=self._network.device))
+
+    def _article(self, ids: list[int]) -> int | None:
+        """Where the article of the name now being spoken stands."""
+        reach = range(len(ids) - 1, max(-1, len(ids) - LONGEST_NAME), -1)
+        return next((at for at in reach if ids[at] in self._calibration.articles), None)
+
+    def _held_back(self, ids: list[int]) -> int:
+        """How many of the last tokens may still be taken back: those of a name that has no noun yet."""
+        at = self._article(ids) if self._calibration.instead is not None else None
+        return len(ids) - at if at is not None and not self._calibration.names & set(ids[at:]) else 0
+
+    def _rename(self, spoken: Spoken, at: int, cache: KvCache, prompt: int) -> Tensor:
+        """Take the name back to its article and begin it anew without one; returns the scores after it."""
+        assert self._calibration.instead is not None
+        spoken.ids[at] = self._calibration.instead
+        spoken.probabilities[at] = 1.0  # that it is something is always true
+        cache.length = prompt + at
+        return self._read(self._embed(spoken.ids[at:]), cache)
+
+    def _choose(self, scores: Tensor, said: list[int]) -> tuple[int, float]:
+        """The likeliest token and its probability, after the penalty on tokens already generated."""
+        scores = scores.float()
+        penalty = self._generation.repetition_penalty
+        if penalty != 1.0 and said:
+            rows = torch.tensor(sorted(set(said)), device=scores.device)
+            before = scores[rows]
+            scores[rows] = torch.where(before < 0, before * penalty, before / penalty)
+        token = int(scores.argmax())
+        return token, float(torch.softmax(scores, -1)[token])
+
+
+class _Teller:
+    """Hands on the tokens that will not be taken back."""
+
+    def __init__(self, reader: PieceReader, on_token: OnToken | None) -> None:
+        self._reader, self._on_token = reader, on_token
+        self._told = 0
+
+    def tell(self, spoken: Spoken, wait: int) -> bool:
+        """Tell all but the last ``wait`` tokens; False: the listener has heard enough."""
+        until = len(spoken.ids) - wait
+        while self._told < until:
+            piece = self._reader.push(spoken.ids[self._told])
+            probability = spoken.probabilities[self._told]
+            self._told += 1
+            if self._on_token is not None and not self._on_token(piece, probability):
+                return False
+        return True
