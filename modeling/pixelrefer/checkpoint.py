@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch.overrides import TorchFunctionMode
 
 from modeling.pixelrefer.config import CaptionerConfig, VisionConfig
 from modeling.pixelrefer.images import PatchSettings
@@ -91,8 +92,17 @@ def number_format(block: Mapping[str, Any]) -> torch.dtype:
 
 def meta_network(config: CaptionerConfig) -> PixelReferLite | PixelRefer:
     """The network without memory for its weights: names, shapes, and places to put tensors."""
-    with torch.device("meta"):
+    with torch.device("meta"), _NoFirstValues():
         return build_network(config)
+
+
+class _NoFirstValues(TorchFunctionMode):
+    """Leaves out the random first values of parameters: without memory they mean nothing, and cost seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def ignored_tensors(config: CaptionerConfig) -> tuple[str, ...]:

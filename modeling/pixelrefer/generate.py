@@ -37,9 +37,12 @@ class Captioner:
 
     @classmethod
     def load(
-        cls, folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+        cls, folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
     ) -> "Captioner":
-        """A captioner from a model folder. Raises WeightsError, FileNotFoundError or ValueError."""
+        """A captioner from a model folder, computing in `dtype` (default: as its config.json says).
+
+        Raises WeightsError, FileNotFoundError or ValueError.
+        """
         network = load_model(folder, dtype).to(device)
         tokenizer = load_tokenizer(folder)
         processor = Processor(network.config, PatchSettings.load(folder), tokenizer)

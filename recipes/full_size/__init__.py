@@ -1,0 +1,1 @@
+"""Checkpoints of the published sizes with random weights, to measure what loading and running them costs."""
