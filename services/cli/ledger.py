@@ -53,7 +53,12 @@ def take(settings: Settings, camera: str | None, since_s: float, references: boo
     books = [
         book
         for book in accounts(
-            results.segments, results.clips, results.gaps, results.events, results.narrations
+            results.segments,
+            results.clips,
+            results.gaps,
+            results.events,
+            results.narrations,
+            whole=since_s <= 0,
         )
         if camera in (None, book.camera_id)
     ]

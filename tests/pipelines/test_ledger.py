@@ -98,3 +98,23 @@ def test_lives_of_tracks_are_checked() -> None:
 def test_a_narration_about_no_clip_is_found() -> None:
     account = book(SEGMENTS, [clip(0, 100, 108)], narrations=[narration("yard-1-c000009")])
     assert "does not exist" in account.discrepancies[0]
+
+
+def test_books_that_begin_later_may_speak_of_what_was_before() -> None:
+    segments = [segment(104, 108, 1), segment(108, 112, 2)]
+    clips = [clip(1, 104, 108, ("t1",)), clip(2, 108, 112, ("t1",))]
+    told = [event("closed"), event("closed", "t0")]
+    earlier = narration("yard-1-c000000")
+    (part,) = accounts(segments, clips, (), told, [earlier], whole=False)
+    assert part.balanced
+    (account,) = accounts(segments, clips, (), told, [earlier])
+    assert len(account.discrepancies) == 4
+
+
+def test_books_that_begin_later_still_miss_what_is_missing() -> None:
+    clips = [clip(1, 104, 108), clip(2, 108, 112, ("t2",))]
+    late = narration("yard-1-c000009").model_copy(update={"start_s": 108.0, "end_s": 112.0})
+    (account,) = accounts(SEGMENTS, clips, (), [event("closed", "t2")], [late], whole=False)
+    assert any("t2 was closed but never opened" in line for line in account.discrepancies)
+    assert any("t2 is in a clip but was never opened" in line for line in account.discrepancies)
+    assert any("which does not exist" in line for line in account.discrepancies)
