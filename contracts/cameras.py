@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from contracts.base import CameraId, Message
+
+Style = Literal["short", "detailed"]
+"""How much a narration says: one plain clause, or all that is known."""
+LANGUAGE_PATTERN = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
+Language = Annotated[str, StringConstraints(pattern=LANGUAGE_PATTERN)]
+"""A language tag as in BCP 47: de, pt-BR."""
+LONGEST_INSTRUCTION = 500
+"""Characters of a camera's own instruction."""
 
 
 class CameraSettings(Message):
@@ -19,12 +27,29 @@ class CameraSettings(Message):
     loop: bool = Field(False, description="files only: start again at the end, for ever")
     realtime: bool = Field(True, description="files only: pace packets by their timestamps")
     sample_fps: float = Field(4.0, gt=0, le=30, description="frames a second given to the models")
+    style: Style = Field("detailed", description="how much each narration says")
+    instruction: str | None = Field(
+        None,
+        max_length=LONGEST_INSTRUCTION,
+        description="what to look for, in words; for captioners that follow instructions",
+    )
+    language: Language | None = Field(
+        None, description="of the instruction and of its answers; English if none"
+    )
     created_at: float = Field(description="UTC seconds")
+
+    def same_stream(self, other: CameraSettings) -> bool:
+        """Whether both ask for the same video: changes of wording do not touch a camera's connection."""
+        return self.model_copy(update=_wording_of(other)) == other
 
     @property
     def masked_source(self) -> str:
         """The source without its password, fit for logs, pages and errors."""
         return mask_credentials(self.source)
+
+
+def _wording_of(camera: CameraSettings) -> dict[str, object]:
+    return {name: getattr(camera, name) for name in ("style", "instruction", "language")}
 
 
 def mask_credentials(source: str) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from contracts.base import CameraId, Message
+from contracts.cameras import Style
 
 Kind = Literal["new", "update", "correction", "lost", "found", "heartbeat", "silent"]
 
@@ -48,7 +49,9 @@ class Narration(Message):
     reason: str | None = Field(None, description="why it was said, or not")
     tokens: Tokens = Tokens()
     model: str = ""
-    prompt_version: str = ""
+    prompt_id: str = Field("", description="which wording was asked: a known question, or instruction-HASH")
+    prompt_version: str = Field("", description="rises with any change of that wording")
+    style: Style | None = Field(None, description="as the camera's settings wanted it")
     stage_s: dict[str, float] = Field(default_factory=dict)
     delay_s: float | None = Field(None, description="camera time of the last evidence frame to publication")
     published_at: float

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from contracts import topics
+from contracts.cameras import Style
 from contracts.narrations import Kind, Partial
 from operators.types import Masklet
 from pipelines.evidence import Evidence
@@ -22,12 +23,15 @@ log = logging.getLogger(__name__)
 class Asking:
     """How questions are put. ``question`` words one for a clip of so many seconds.
 
+    ``prompt_id`` and ``prompt_version`` name that wording; ``style`` is what the camera's settings wanted.
     ``history``, for captioners trained on it, words the last sentence about the object (None: there is none, or it
     must not be known) for a camera; it is added to the question, unless it is empty.
     """
 
     question: Callable[[float], str]
     prompt_version: str = ""
+    prompt_id: str = ""
+    style: Style | None = None
     long_side_px: int = 320
     max_new_tokens: int = 48
     history: Callable[[str, str | None], str] | None = None

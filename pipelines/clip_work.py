@@ -13,6 +13,7 @@ from operators.judge import Heard, Verdict
 from operators.observe import Look, absent, look_at
 from operators.types import Masklet
 from operators.wording import label_confidence, label_of
+from pipelines.asking import Asking
 from pipelines.evidence import Evidence, safe_name
 from pipelines.memory import Memories
 from pipelines.ports import CaptionAnswer, Output
@@ -46,6 +47,7 @@ class ClipWork:
     evidence: Evidence
     before: Memories
     fetch_s: float
+    asking: Asking
     looks: dict[str, Look] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
@@ -68,7 +70,7 @@ class ClipWork:
     def narration_id(self, track_id: str, revision: int = 0) -> str:
         return narration_id(track_id, self.clip.clip_id, revision)
 
-    def message(self, track_id: str, verdict: Verdict, prompt_version: str, now_s: float) -> Output:
+    def message(self, track_id: str, verdict: Verdict, now_s: float) -> Output:
         """The final narration, or the record that nothing was said."""
         clip, decision = self.clip, self.decisions[track_id]
         told = self.told.get(track_id, Told())
@@ -97,12 +99,23 @@ class ClipWork:
             reason=verdict.reason,
             tokens=_tokens(answer),
             model=answer.model,
-            prompt_version=prompt_version if told.answer is not None else "",
+            **self._prompt(told),
             stage_s=rounded(stages),
             delay_s=now_s - self.evidence.times_s[frames[-1]] if frames else None,
             published_at=now_s,
         )
         return output(topics.NARRATIONS, clip.camera_id, narration)
+
+    def _prompt(self, told: Told) -> dict[str, str | None]:
+        """How the captioner was asked, where it answered."""
+        if told.answer is None:
+            return {}
+        asking = self.asking
+        return {
+            "prompt_id": asking.prompt_id,
+            "prompt_version": asking.prompt_version,
+            "style": asking.style,
+        }
 
 
 def span_of(look: Look) -> tuple[float, float]:

@@ -8,7 +8,7 @@ recorded as shed, newest first sight asked first, so that a slow captioner means
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from contracts.base import InvalidMessage
@@ -66,11 +66,13 @@ class Narrating:
         asking: Asking,
         publisher: Publisher | None = None,
         settings: NarrationSettings = NarrationSettings(),
+        asking_of: Callable[[str], Asking] | None = None,
     ) -> None:
+        """``asking_of`` gives the way of asking that a camera's settings want, in place of ``asking``."""
         self._store = store
         self._captioner = captioner
         self._clock = clock
-        self._asking = asking
+        self._asking_of = asking_of or (lambda camera_id: asking)
         self._publisher = publisher
         self._settings = settings
         self._partitions: dict[int, PartitionMemory] = {}
@@ -138,7 +140,9 @@ class Narrating:
             raise ObjectMissing(f"evidence {clip.evidence_ref} is not in the object store") from None
         if not evidence.pictures:
             raise ValueError(f"evidence {clip.evidence_ref} holds no picture")
-        return ClipWork(clip, evidence, memory.tracks(clip.camera_id), self._clock.now() - began)
+        fetch_s = self._clock.now() - began
+        asking = self._asking_of(clip.camera_id)
+        return ClipWork(clip, evidence, memory.tracks(clip.camera_id), fetch_s, asking)
 
     def _narrate(self, work: ClipWork) -> tuple[tuple[Output, ...], Memories]:
         """1 look and decide; 2 ask within the budget; 3 judge, and put into messages."""
@@ -154,9 +158,7 @@ class Narrating:
             if not _forgettable(verdict.memory, work.looks[track_id], settings):
                 after[track_id] = verdict.memory
             if work.looks[track_id].state != "tentative":
-                outputs.append(
-                    work.message(track_id, verdict, self._asking.prompt_version, self._clock.now())
-                )
+                outputs.append(work.message(track_id, verdict, self._clock.now()))
         log.info(
             "clip %s: %d tracks, %d asked about, %d spoken of",
             work.clip.clip_id,
@@ -200,7 +202,7 @@ class Narrating:
             work.evidence,
             work.masklet(decision.track_id),
             decision.frames,
-            self._asking,
+            work.asking,
             limit_s,
             previous,
         )
@@ -223,7 +225,7 @@ class Narrating:
             log.error("camera %s: %s: %s", work.clip.camera_id, own_id, error)
             return Told(reason=str(error)[:200], seconds=self._clock.now() - began)
         self._down = False
-        fresh = previous is None or not self._asking.history_line(work.clip.camera_id, previous)
+        fresh = previous is None or not work.asking.history_line(work.clip.camera_id, previous)
         return Told(answer, seconds=self._clock.now() - began, fresh=fresh)
 
     def _judge(self, work: ClipWork, track_id: str) -> Verdict:

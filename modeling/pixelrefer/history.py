@@ -6,7 +6,7 @@ its length is capped.
 
 from __future__ import annotations
 
-from modeling.pixelrefer.prompt import PLACEHOLDER, clean_instruction
+from modeling.pixelrefer.prompt import clean_words
 
 LONGEST_HISTORY = 300
 """Characters of the last sentence that are kept, to the last whole word."""
@@ -18,8 +18,5 @@ def previous_caption(text: str | None) -> str:
 
 
 def _plain(text: str) -> str:
-    before = None
-    while before != text:  # taking one tag out must not join the halves of another
-        before, text = text, clean_instruction(text).replace(PLACEHOLDER, " ")
-    plain = " ".join(text.split())
+    plain = clean_words(text)
     return plain if len(plain) <= LONGEST_HISTORY else plain[:LONGEST_HISTORY].rsplit(" ", 1)[0]

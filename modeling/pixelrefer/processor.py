@@ -14,9 +14,8 @@ from modeling.pixelrefer.crops import ObjectCrop, crop_lite, crop_object, global
 from modeling.pixelrefer.images import ImagePacker, PatchSettings
 from modeling.pixelrefer.inputs import LiteViews, MaskCells, PackedImages, SceneViews
 from modeling.pixelrefer.prompt import (
-    place_regions,
+    prompt_ids,
     region_tag,
-    render,
     scene_images,
     scene_video,
     timed_region_tag,
@@ -100,7 +99,7 @@ class Processor:
                 tags.append(region_tag(tokens) * len(seen))
             else:
                 tags.append(timed_region_tag([float(times[frame]) for frame in seen], tokens))
-        return Prepared(self._ids(place_regions(request.instruction, tags)), views)
+        return Prepared(self._ids(request.instruction, tags), views)
 
     def _prepare_scene(self, request: Request) -> Prepared:
         """PixelRefer: each mask has a tag of its own, so an object seen on several frames gets several."""
@@ -122,10 +121,10 @@ class Processor:
             if request.times_s is None
             else scene_video([float(time) for time in request.times_s], kept)
         )
-        return Prepared(self._ids(scene + place_regions(request.instruction, tags)), views)
+        return Prepared(self._ids(request.instruction, tags, scene), views)
 
-    def _ids(self, content: str) -> Tensor:
-        return torch.tensor(self.tokenizer.encode(render(content)))
+    def _ids(self, instruction: str, tags: Sequence[str], scene: str = "") -> Tensor:
+        return torch.tensor(prompt_ids(self.tokenizer, instruction, tags, scene))
 
 
 def region_tokens(grid: Tensor, config: CaptionerConfig) -> int:

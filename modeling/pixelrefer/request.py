@@ -1,6 +1,10 @@
-"""What a captioner is asked and what it answers; requests are checked at birth."""
+"""What a captioner is asked and what it answers; requests are checked at birth.
 
-from dataclasses import dataclass, field
+The bounds below are also bounds on memory: the arrays of one request take at most 201 MB of frames, 134 MB of masks
+as sent and 134 MB of masks at the size of the frames, 470 MB in all.
+"""
+
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +17,10 @@ MOST_MASKS = 64
 MOST_FRAMES = 256
 MOST_NEW_TOKENS = 2048
 LARGEST_SIDE_PX = 8192
+MOST_FRAME_PIXELS = 1 << 26
+"""All frames together: 32 of 1920 x 1080."""
+MOST_MASK_PIXELS = 1 << 27
+"""All masks together, as given and at the size of the frames: 64 at 1920 x 1080."""
 LONGEST_INSTRUCTION = 4000
 """Characters."""
 
@@ -41,7 +49,7 @@ class Request:
             _require(self.frames.shape[0] == 1, "times_s is needed when there is more than one frame")
         else:
             object.__setattr__(self, "times_s", _times(self.times_s, self.frames.shape[0]))
-        _check_masks(self.masks)
+        _check_masks(self.masks, self.frames.shape[1] * self.frames.shape[2])
         count, frames = self.masks.shape[0], self.frames.shape[0]
         object.__setattr__(self, "mask_frames", _indices(self.mask_frames, "mask_frames", count, frames))
         object.__setattr__(self, "objects", _indices(self.objects, "objects", count, count))
@@ -56,6 +64,15 @@ class Request:
             whole and 1 <= self.max_new_tokens <= MOST_NEW_TOKENS,
             f"max_new_tokens must be 1..{MOST_NEW_TOKENS}, not {self.max_new_tokens!r}",
         )
+
+    def owned(self) -> "Request":
+        """The same request over arrays of its own, where those given belong to somebody else."""
+        return replace(self, frames=self.frames.copy(), masks=self.masks.copy())
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the arrays as they were given."""
+        return self.frames.nbytes + self.masks.nbytes
 
     @property
     def object_count(self) -> int:
@@ -100,6 +117,11 @@ def _check_frames(frames: object) -> None:
     _require(frames.shape[0] <= MOST_FRAMES, f"{frames.shape[0]} frames are too many, at most {MOST_FRAMES}")
     side = max(frames.shape[1:3])
     _require(side <= LARGEST_SIDE_PX, f"a frame side of {side} px is too large, at most {LARGEST_SIDE_PX}")
+    pixels = frames.size // 3
+    _require(
+        pixels <= MOST_FRAME_PIXELS,
+        f"the frames have {pixels} pixels together, at most {MOST_FRAME_PIXELS}: send fewer or smaller ones",
+    )
 
 
 def _times(times_s: object, frames: int) -> NDArray[np.float64]:
@@ -110,7 +132,7 @@ def _times(times_s: object, frames: int) -> NDArray[np.float64]:
     return times.astype(np.float64)
 
 
-def _check_masks(masks: object) -> None:
+def _check_masks(masks: object, frame_pixels: int) -> None:
     _require(isinstance(masks, np.ndarray), f"masks must be an array, not {type(masks).__name__}")
     assert isinstance(masks, np.ndarray)
     _require(masks.dtype in (np.uint8, np.bool_), f"masks must be uint8 or bool, not {masks.dtype}")
@@ -119,6 +141,12 @@ def _check_masks(masks: object) -> None:
     _require(masks.shape[0] <= MOST_MASKS, f"{masks.shape[0]} masks are too many, at most {MOST_MASKS}")
     side = max(masks.shape[1:])
     _require(side <= LARGEST_SIDE_PX, f"a mask side of {side} px is too large, at most {LARGEST_SIDE_PX}")
+    pixels = max(masks.size, masks.shape[0] * frame_pixels)
+    _require(
+        pixels <= MOST_MASK_PIXELS,
+        f"the masks have {pixels} pixels together, at most {MOST_MASK_PIXELS} as given and on the grid of the "
+        "frames: send fewer masks or smaller frames",
+    )
 
 
 def _indices(values: object, name: str, count: int, limit: int) -> NDArray[np.int64]:

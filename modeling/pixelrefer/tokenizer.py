@@ -27,6 +27,10 @@ class Tokenizer(Protocol):
         """Token ids of a text; special tokens written in it are recognised."""
         ...
 
+    def encode_plain(self, text: str) -> list[int]:
+        """Token ids of a text in which nothing is special: never the id of a special token, whatever it spells."""
+        ...
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids, special tokens left out, outer whitespace kept."""
         ...
@@ -87,15 +91,16 @@ class WordTokenizer:
         ids: list[int] = []
         at = 0
         for found in self._split.finditer(text):
-            ids += self._encode_words(text[at : found.start()])
+            ids += self.encode_plain(text[at : found.start()])
             ids.append(self.vocabulary[found.group()])
             at = found.end()
-        return ids + self._encode_words(text[at:])
+        return ids + self.encode_plain(text[at:])
 
-    def _encode_words(self, text: str) -> list[int]:
+    def encode_plain(self, text: str) -> list[int]:
         unknown = self.vocabulary[UNKNOWN]
         known = self.vocabulary
-        return [known.get(word, known.get(word.lower(), unknown)) for word in _WORD.findall(text)]
+        ids = (known.get(word, known.get(word.lower(), unknown)) for word in _WORD.findall(text))
+        return [number for number in ids if number not in self._hidden]
 
     def decode(self, ids: Sequence[int]) -> str:
         text = ""
@@ -116,6 +121,7 @@ class ByteTokenizer:
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
+        self._added = frozenset(engine.get_added_tokens_decoder())
 
     @classmethod
     def load(cls, folder: Path) -> "ByteTokenizer":
@@ -135,6 +141,16 @@ class ByteTokenizer:
     def encode(self, text: str) -> list[int]:
         return self._engine.encode(text, add_special_tokens=False).ids
 
+    def encode_plain(self, text: str) -> list[int]:
+        """Past the engine's list of added tokens: its normaliser, its split into words, its byte pairs, no more."""
+        engine = self._engine
+        text = _encodable(text)
+        if engine.normalizer is not None:
+            text = engine.normalizer.normalize_str(text)
+        words = engine.pre_tokenizer.pre_tokenize_str(text) if engine.pre_tokenizer else [(text, None)]
+        ids = (token.id for word, _ in words for token in engine.model.tokenize(word))
+        return [number for number in ids if number not in self._added]
+
     def decode(self, ids: Sequence[int]) -> str:
         return self._engine.decode(list(ids), skip_special_tokens=True)
 
@@ -143,6 +159,11 @@ class ByteTokenizer:
         if number is None:
             raise ValueError(f"the vocabulary lacks {token}")
         return number
+
+
+def _encodable(text: str) -> str:
+    """The text with lone halves of surrogate pairs, which no byte sequence spells, marked as unreadable."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _engine_of_parts(folder: Path) -> Any:

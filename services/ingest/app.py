@@ -43,7 +43,7 @@ class Fleet:
     def apply(self, camera_id: str, wanted: CameraSettings | None) -> None:
         """Make one camera as wanted; None or paused means no worker."""
         worker = self.workers.get(camera_id)
-        if worker and wanted and worker.camera == wanted:
+        if worker and wanted and worker.camera.same_stream(wanted):
             return
         if worker:
             self._remove(

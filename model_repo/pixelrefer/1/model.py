@@ -1,8 +1,9 @@
 """Triton's side of the captioner: unpack tensors, hand them to ``modeling``, stream the words back.
 
-Environment: STREAMREFER_CAPTIONER (model folder), STREAMREFER_CAPTIONER_DEVICE, STREAMREFER_CAPTIONER_THREADS
-and STREAMREFER_CAPTIONER_QUEUE (most requests that wait). Errors are one line that begins with ``refused:``
-(never ask this again), ``busy:`` (later), ``deadline:``, ``cancelled:`` or ``failed:``.
+Environment: STREAMREFER_CAPTIONER (model folder), STREAMREFER_CAPTIONER_DEVICE, STREAMREFER_CAPTIONER_THREADS,
+STREAMREFER_CAPTIONER_QUEUE (most requests that wait) and STREAMREFER_CAPTIONER_QUEUE_MB (most pixels that wait).
+Errors are one line that begins with ``refused:`` (never ask this again), ``busy:`` (later), ``deadline:``,
+``cancelled:`` or ``failed:``.
 """
 
 import json
@@ -51,6 +52,7 @@ class TritonPythonModel:
             raise pb.TritonModelException(f"captioner weights in {folder}: {one_line(error)}") from None
         most = int(os.environ.get("STREAMREFER_CAPTIONER_QUEUE", "32"))
         self._waiting: queue.Queue[Job | None] = queue.Queue(most)
+        self._most_bytes = int(os.environ.get("STREAMREFER_CAPTIONER_QUEUE_MB", "1000")) * 1_000_000
         self._worker = threading.Thread(target=self._work, daemon=True, name="captioner")
         self._worker.start()
 
@@ -59,12 +61,22 @@ class TritonPythonModel:
         for request in requests:
             sender = request.get_response_sender()
             try:
-                self._waiting.put_nowait(Job(unpack(request), sender, deadline_of(request)))
+                self._take(unpack(request), sender, deadline_of(request))
             except ValueError as error:
                 refuse(sender, "refused", one_line(error), pb.TritonError.INVALID_ARG)
             except queue.Full:
                 cause = f"{self._waiting.maxsize} requests wait already"
                 refuse(sender, "busy", cause, pb.TritonError.UNAVAILABLE)
+            except Exception as error:  # what escapes here leaves the client without an answer
+                refuse(sender, "refused", f"unreadable: {one_line(error)}", pb.TritonError.INVALID_ARG)
+
+    def _take(self, request: Any, sender: Any, deadline: float) -> None:
+        """Let a checked request wait, if its pixels find room beside those of the others."""
+        held = sum(job.request.size_bytes for job in list(self._waiting.queue) if job is not None)
+        if held and held + request.size_bytes > self._most_bytes:
+            cause = f"{held / 1e6:.0f} MB of pixels wait already"
+            return refuse(sender, "busy", cause, pb.TritonError.UNAVAILABLE)
+        self._waiting.put_nowait(Job(request.owned(), sender, deadline))
 
     def finalize(self) -> None:
         """Refuse whatever still waits and stop the worker."""
@@ -101,11 +113,11 @@ class TritonPythonModel:
 
 
 def unpack(request: Any) -> Any:
-    """The tensors as a checked request, copied: theirs end with the call. Raises ValueError."""
+    """The tensors as a checked request, not copied: they end with the call. Raises ValueError."""
     from modeling.pixelrefer.request import Request
 
     def tensor(name: str) -> np.ndarray:
-        return np.array(pb.get_input_tensor_by_name(request, name).as_numpy())
+        return pb.get_input_tensor_by_name(request, name).as_numpy()
 
     return Request(
         frames=tensor("FRAMES"),
@@ -113,9 +125,17 @@ def unpack(request: Any) -> Any:
         masks=tensor("MASKS"),
         mask_frames=tensor("MASK_FRAMES"),
         objects=tensor("OBJECTS"),
-        instruction=bytes(tensor("INSTRUCTION")[0]).decode(),
+        instruction=text_of(tensor("INSTRUCTION")),
         max_new_tokens=int(tensor("MAX_TOKENS")[0]),
     )
+
+
+def text_of(tensor: np.ndarray) -> str:
+    """The one text of a string tensor. Raises ValueError."""
+    try:
+        return bytes(tensor[0]).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the instruction is no UTF-8 text: {error.reason} at byte {error.start}") from None
 
 
 def deadline_of(request: Any) -> float:

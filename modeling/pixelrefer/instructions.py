@@ -1,0 +1,78 @@
+"""How captioners that follow instructions are asked: the published checkpoints, on their language model.
+
+The embedded captioner knows a handful of questions and no more (`modeling.pixelrefer.questions`).
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+from modeling.pixelrefer.prompt import clean_words
+
+INSTRUCTIONS_VERSION = "1"
+"""Rises with any change of the wording below: answers are comparable only under one version."""
+
+Style = Literal["short", "detailed"]
+
+STYLES: dict[Style, str] = {
+    "detailed": "Describe <region> in one or two sentences: name it with its colour, then say what it does.",
+    "short": "Say in a few words what <region> is and what it does.",
+}
+
+LANGUAGES = {
+    "ar": "Arabic",
+    "de": "German",
+    "en": "English",
+    "es": "Spanish",
+    "fr": "French",
+    "id": "Indonesian",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ru": "Russian",
+    "th": "Thai",
+    "tr": "Turkish",
+    "vi": "Vietnamese",
+    "zh": "Chinese",
+}
+"""Languages called by name; of others the tag is given as it is."""
+
+
+def describe_instruction(style: Style, instruction: str | None = None, language: str | None = None) -> str:
+    """The question that asks for a narration of one object, with a camera's own `instruction` behind it."""
+    own = clean_words(instruction or "")
+    return " ".join(part for part in (STYLES[style], own, answer_in(language)) if part)
+
+
+def answer_in(language: str | None) -> str:
+    """The sentence that asks for an answer in the language of a tag; empty for none and for English."""
+    main = (language or "en").split("-")[0].lower()
+    if main == "en":
+        return ""
+    return f"Answer in {LANGUAGES.get(main, f'the language {clean_words(language or main)}')}."
+
+
+def instruction_id(style: Style, instruction: str | None = None, language: str | None = None) -> str:
+    """Names the wording of a narration's question: its style, and a hash where a camera has words of its own."""
+    if not (instruction or answer_in(language)):
+        return style
+    whole = describe_instruction(style, instruction, language)
+    return f"instruction-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+
+
+def follows_instructions(folder: Path) -> bool:
+    """Whether the captioner of a model folder takes any question: one with a list of words knows only its own.
+
+    Raises FileNotFoundError where the folder has no tokenizer.
+    """
+    whole = folder / "tokenizer.json"
+    if whole.exists():
+        content = json.loads(whole.read_text(encoding="utf-8"))
+        return content.get("model", {}).get("type") != "WordLevel"
+    if (folder / "vocab.json").exists():
+        return True
+    raise FileNotFoundError(f"{folder} holds no tokenizer: it is no captioner")
