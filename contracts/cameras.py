@@ -53,17 +53,20 @@ def _wording_of(camera: CameraSettings) -> dict[str, object]:
 
 
 def mask_credentials(source: str) -> str:
-    """Hide the user's password and query values of an address; file paths are returned as they are."""
+    """Hide the user's password and query values of an address; file paths are returned as they are.
+
+    Of an address that cannot be taken apart (a password with "/" in it, say) only the scheme is shown.
+    """
     if "://" not in source:
         return source
-    parts = urlsplit(source)
-    host = parts.hostname or ""
-    if ":" in host:
-        host = f"[{host}]"
     try:
+        parts = urlsplit(source)
+        host = parts.hostname or ""
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        port = ""
+        return f"{source.partition('://')[0]}://***"
+    if ":" in host:
+        host = f"[{host}]"
     user = f"{parts.username}:***@" if parts.username else ""
     query = "***" if parts.query else ""
     return urlunsplit((parts.scheme, f"{user}{host}{port}", parts.path, query, ""))

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from contracts.base import is_camera_id
 from services.cli.client import call, fail, gateway_address
@@ -36,6 +37,8 @@ def add(
     place = source if "://" in source else str(Path(source).resolve())
     if "://" not in source and not Path(place).is_file():
         fail(f"no such file: {place}", 2)
+    if not 0 < fps <= 30:
+        fail(f"--fps wants more than 0 and at most 30, not {fps:g}", 2)
     body = {"camera_id": camera_id, "source": place, "loop": loop, "sample_fps": fps}
     added = call(gateway_address(data), "POST", "/v1/cameras", json=body)
     typer.echo(
@@ -56,7 +59,10 @@ def list_cameras(data: Path | None = DATA, as_json: bool = JSON) -> None:
     for camera in cameras:
         style = STATE_STYLE.get(camera["state"], "")
         table.add_row(
-            camera["camera_id"], f"[{style}]{camera['state']}[/]", camera["source"], camera["cause"] or ""
+            camera["camera_id"],
+            Text(camera["state"], style),
+            Text(camera["source"]),  # a path may hold what looks like markup
+            Text(camera["cause"] or ""),
         )
     Console().print(table if cameras else "no cameras yet: streamrefer camera add NAME SOURCE")
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import httpx
 import typer
 
-from services.settings import SettingsError, load_settings
+from services.settings import Settings, SettingsError, load_settings
 
 TIMEOUT_S = 15.0
 READ_TIMEOUT_S = 45.0  # the gateway pings every 15 s
@@ -22,12 +22,17 @@ def fail(words: str, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
-def gateway_address(data: Path | None) -> str:
-    """Where the gateway of the running stack is; exits with a hint when there is none."""
+def settings_of(data: Path | None) -> Settings:
+    """The settings of the stack on a folder; exits when they cannot be used."""
     try:
-        address = load_settings(data).gateway_url
+        return load_settings(data)
     except SettingsError as error:
         fail(str(error), 2)
+
+
+def gateway_address(data: Path | None) -> str:
+    """Where the gateway of the running stack is; exits with a hint when there is none."""
+    address = settings_of(data).gateway_url
     if not address:
         fail("nothing is running here: start it with `streamrefer up`, or set STREAMREFER_GATEWAY_URL")
     return address.rstrip("/")

@@ -15,6 +15,7 @@ import httpx
 import typer
 from rich.console import Console
 
+from pipelines.ports import StoreUnavailable
 from services.cli.client import fail
 from services.cli.ledger import take
 from services.cli.narration_view import NarrationView
@@ -31,6 +32,7 @@ CAMERA = "demo"
 NAMES = "narration,partial,camera.state,gap,clip,track.event"
 FINISH_TIMEOUT_S = 90.0
 QUIET_S = 12.0
+FILM_TIMEOUT_S = 600.0
 EVENTS_WAITING = 5000
 
 Events = queue.Queue[tuple[str, dict[str, Any]]]
@@ -45,12 +47,14 @@ def demo(
         0.0, "--duration", help="end after so many seconds (0: at the end, or Ctrl-C)"
     ),
     data: Path = typer.Option(Path(".streamrefer"), "--data", help="folder that holds all state"),
-    port: int = typer.Option(0, "--port", help="port of the page (0: a free one)"),
+    port: int = typer.Option(0, "--port", min=0, max=65_535, help="port of the page (0: a free one)"),
 ) -> None:
     """Start everything, narrate one source, and sum up. Exit code 0 only when the job was done."""
     console = Console()
     if source and "://" not in source and not Path(source).is_file():
         fail(f"no such file: {source}", 2)
+    if not duration >= 0:  # "not a number" too
+        fail(f"--duration wants seconds, 0 or more, not {duration:g}", 2)
     stack = _started(StackOptions(data, ports={"gateway": port} if port else {}), console)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -58,6 +62,10 @@ def demo(
     try:
         place = source or demo_video(data)
         done = _run(console, stack, place, loop or not source, duration, stopping)
+    except EngineError as error:
+        fail(str(error))
+    except (httpx.TransportError, StoreUnavailable) as error:
+        fail(f"an engine does not answer ({error}); see {data.absolute() / 'logs'}")
     finally:
         stack.stop()
     raise typer.Exit(0 if done else 1)
@@ -86,13 +94,18 @@ def demo_video(data: Path) -> str:
 
     Drawn by a recipe in a process of its own: services do not import the synthetic world.
     """
-    film = data / "demo-camera.mp4"
+    film = data.absolute() / "demo-camera.mp4"  # the recipe runs in another folder
     if not film.is_file():
         part = film.with_suffix(".part.mp4")
         argv = [sys.executable, "-m", "recipes.make_demo_video", str(part), "--seconds", "120", "--seed", "7"]
-        made = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+        try:
+            made = subprocess.run(
+                argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=FILM_TIMEOUT_S
+            )
+        except subprocess.TimeoutExpired:
+            fail(f"the demo film was not drawn within {FILM_TIMEOUT_S:.0f} s: is the machine overloaded?")
         if made.returncode:
-            fail(f"the demo film could not be drawn: {made.stderr.strip().splitlines()[-1:]}")
+            fail(f"the demo film could not be drawn: {made.stderr.strip().rpartition(chr(10))[2]}")
         part.rename(film)
     return str(film)
 
@@ -115,8 +128,11 @@ def _run(
 
 
 def _listen(address: str, events: Events) -> None:
-    for event in follow(address, CAMERA, replay=False, names=NAMES):
-        events.put(event, timeout=60)
+    try:
+        for event in follow(address, CAMERA, replay=False, names=NAMES):
+            events.put(event)
+    except typer.Exit:
+        return  # it has said why
 
 
 def _subscribe(address: str, source: str, loop: bool) -> None:
@@ -178,10 +194,10 @@ def _sum_up(console: Console, stack: Stack, summary: Summary, began_s: float) ->
     balanced = bool(books) and not wrong
     summary.print(console, "[green]balanced[/]" if balanced else "[red]off[/]")
     for words in wrong[:10]:
-        console.print(f"[red]{words}[/]")
+        console.print(words, style="red", markup=False)
     if not summary.clips:
         cause = summary.last_state.get("cause") or "no video arrived"
-        console.print(f"[red]not done: {cause}[/]")
+        console.print(f"not done: {cause}", style="red", markup=False)
     elif not summary.narrations:
         console.print("[red]not done: nothing was narrated[/]")
     return balanced and bool(summary.clips) and summary.narrations > 0

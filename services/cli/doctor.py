@@ -15,6 +15,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from services.engines.child import REPOSITORY
 from services.engines.errors import EngineError
@@ -184,5 +185,5 @@ def _installed(name: str) -> str | None:
 def _print(findings: list[Finding]) -> None:
     table = Table(box=None, show_header=False)
     for finding in findings:
-        table.add_row(finding.what, SIGNS[finding.state], finding.words)
+        table.add_row(finding.what, SIGNS[finding.state], Text(finding.words))
     Console().print(table)

@@ -16,8 +16,8 @@ from pipelines.ports import ObjectStore
 from services.adapters.kafka import KafkaUnavailable
 from services.adapters.objects import ObjectsConnection, S3Objects
 from services.adapters.topic_reader import read_results
-from services.cli.client import fail
-from services.settings import Settings, load_settings
+from services.cli.client import fail, settings_of
+from services.settings import Settings
 
 REFERENCE_LIMIT = 2000
 
@@ -30,7 +30,7 @@ def ledger(
     data: Path | None = typer.Option(None, "--data", help="data folder of the running stack"),
 ) -> None:
     """Account for every second of every camera. Exit code 1 when anything is missing or doubled."""
-    settings = load_settings(data)
+    settings = settings_of(data)
     if not settings.kafka_bootstrap:
         fail("nothing is running here: start it with `streamrefer up`, or set STREAMREFER_KAFKA_BOOTSTRAP")
     books = take(settings, camera, time.time() - since if since else 0.0, references)

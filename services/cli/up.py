@@ -23,7 +23,7 @@ OPTIONS_ERROR, FAILED = 2, 1
 def up(
     data: Path = typer.Option(DEFAULT_DATA, "--data", envvar="STREAMREFER_DATA", help="folder of all state"),
     port: int | None = typer.Option(
-        None, "--port", envvar="STREAMREFER_GATEWAY_PORT", help="port of the page"
+        None, "--port", envvar="STREAMREFER_GATEWAY_PORT", min=0, max=65_535, help="port of the page"
     ),
     host: str = typer.Option(
         "127.0.0.1", "--host", envvar="STREAMREFER_GATEWAY_HOST", help="where the page listens"

@@ -26,7 +26,7 @@ COORDINATES = (
 )
 CHECKSUMS = Path(__file__).with_name("kafka_jars.sha256")
 HEAP = "-Xmx512m"
-FORMAT_TIMEOUT_S = 120.0
+FORMAT_TIMEOUT_S = 300.0
 CHECK_TIMEOUT_MS = 3_000
 
 # One node: every internal topic has one replica. Short timeouts, because nobody else can take over.
@@ -179,9 +179,14 @@ def _format(command: tuple[str, ...], properties: Path, state: State) -> None:
         str(properties),
         "--ignore-formatted",
     )
-    done = subprocess.run(
-        (*command, *arguments), capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S, check=False
-    )
+    try:
+        done = subprocess.run(
+            (*command, *arguments), capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(
+            f"kafka: its storage was not formatted within {FORMAT_TIMEOUT_S:.0f} s: is the machine overloaded?"
+        ) from error
     if done.returncode != 0:
         raise EngineError(
             f"kafka: its storage in {properties.parent} could not be formatted: {done.stderr[-500:]}"

@@ -92,6 +92,7 @@ class Plan:
         self._embed_stores()
         self._embed_compute()
         self._add_services()
+        self._refuse_unused_ports()
         state.values["ports"] = {**state.values.get("ports", {}), **self._ports.taken}
 
     def _embed_stores(self) -> None:
@@ -131,13 +132,15 @@ class Plan:
         if "ingest" in options.services:
             self._add(ingest_spec(self._environment(), stores))
 
+    def _refuse_unused_ports(self) -> None:
+        if unused := sorted(self._options.ports.keys() - self._ports.taken.keys()):
+            known = ", ".join(sorted(self._ports.taken))
+            raise EngineError(f"no port here is called {', '.join(unused)}; there are {known}")
+
     def _environment(self) -> dict[str, str]:
         """What every child is told: all addresses, Ray's token, and where the models' weights are."""
         known = self.settings
-        weights = {
-            name: os.environ.get(name, str(known.weights / folder))
-            for name, folder in EMBEDDED_WEIGHTS.items()
-        }
+        weights = {name: str(folder.absolute()) for name, folder in weight_folders(known).items()}
         return {**known.environment(), **ray_environment(known.ray_token.get_secret_value()), **weights}
 
     def _embeds(self, name: str, address: str, check: Callable[[], None]) -> bool:

@@ -25,6 +25,17 @@ def is_free(port: int, host: str = HOST) -> bool:
     return True
 
 
+def check_host(host: str) -> None:
+    """Raise EngineError unless a server could listen on this address of the machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError as error:
+            raise EngineError(
+                f"cannot listen on {host} (an IPv4 address of this machine is wanted): {error}"
+            ) from error
+
+
 class Ports:
     """Hands out one port per name, the same as last time where it is still free.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import httpx
 
 from services.engines.child import ChildSpec, Launch, Say, python_command, python_path
-from services.engines.ports import HOST, Ports
+from services.engines.ports import HOST, Ports, check_host
 
 CHECK_TIMEOUT_S = 3.0
 SETTLED_S = 1.5
@@ -18,6 +18,7 @@ def gateway_spec(
     ports: Ports, environment: Mapping[str, str], after: tuple[str, ...], host: str = HOST
 ) -> tuple[ChildSpec, str]:
     """The gateway and its address for a browser on this machine."""
+    check_host(host)
     port = ports.of("gateway", host)
     reachable = HOST if host in ("0.0.0.0", "::") else host
     url = f"http://{reachable}:{port}"

@@ -102,7 +102,7 @@ class Source:
 
 
 def _open(address: str) -> av.container.InputContainer:
-    scheme = urlsplit(address).scheme if "://" in address else "file"
+    scheme = _scheme(address)
     if scheme not in SCHEMES:
         raise SourceError(
             f"scheme '{scheme}' is not supported; use one of {', '.join(SCHEMES)}", permanent=True
@@ -120,6 +120,20 @@ def _open(address: str) -> av.container.InputContainer:
     except (av.error.FFmpegError, OSError) as error:
         permanent = is_file(address) and not isinstance(error, PermissionError)
         raise SourceError(in_words(error, address), permanent=permanent) from error
+
+
+def _scheme(address: str) -> str:
+    if "://" not in address:
+        return "file"
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # checked only when it is asked for
+    except ValueError as error:
+        hint = "write /, ?, # and @ of a password as %2F, %3F, %23 and %40"
+        raise SourceError(
+            f"{mask_credentials(address)} is not a valid address; {hint}", permanent=True
+        ) from error
+    return parts.scheme
 
 
 def in_words(error: BaseException, address: str) -> str:

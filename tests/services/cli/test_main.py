@@ -45,6 +45,51 @@ def test_wrong_options_of_up_are_refused_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["up", "demo"])
+@pytest.mark.parametrize("port", ["-1", "70000"])
+def test_a_port_that_cannot_be_is_refused(tmp_path: Path, command: str, port: str) -> None:
+    answer = _run(command, "--data", str(tmp_path), "--port", port)
+    assert answer.exit_code == 2 and "Invalid value for '--port'" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--engine-port", "kafak=31000"), "no port here is called kafak; there are gateway, kafka,"),
+        (("--host", "999.1.1.1"), "cannot listen on 999.1.1.1"),
+    ],
+)
+def test_unusable_names_and_hosts_are_told_in_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    answer = _run("up", "--data", str(tmp_path), *arguments)
+    assert answer.exit_code == 1
+    assert words in answer.stderr and answer.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("seconds", ["-5", "nan"])
+def test_a_demo_of_no_duration_is_refused(tmp_path: Path, seconds: str) -> None:
+    answer = _run("demo", "--data", str(tmp_path / "data"), "--duration", seconds)
+    assert answer.exit_code == 2 and "--duration wants seconds" in answer.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("fps", ["0", "-1", "31", "nan"])
+def test_a_camera_of_an_impossible_frame_rate_is_refused(fps: str) -> None:
+    answer = _run("camera", "add", "door", "rtsp://door/cam", "--fps", fps)
+    assert answer.exit_code == 2 and "--fps wants more than 0" in answer.stderr
+
+
+@pytest.mark.parametrize("command", [("ledger",), ("camera", "list"), ("watch",)])
+def test_an_unreadable_settings_file_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("STREAMREFER_SETTINGS", "/no/such/file")
+    answer = _run(*command)
+    assert answer.exit_code == 2
+    assert "/no/such/file cannot be read" in answer.stderr and answer.stderr.count("\n") == 1
+
+
 def test_up_without_a_model_repository_says_so(tmp_path: Path) -> None:
     answer = _run("up", "--data", str(tmp_path / "data"), "--models", str(tmp_path))
     assert answer.exit_code == 1

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from contracts import topics
-from contracts.cameras import CameraSettings
+from contracts.cameras import CameraSettings, mask_credentials
 from contracts.events import CameraStateChanged, Gap
 from contracts.segments import HEADER, SegmentHeader
 from services.adapters.clock import SystemClock
@@ -184,3 +184,13 @@ def test_a_dead_host_is_lost_and_its_password_is_hidden() -> None:
 def test_an_unknown_scheme_is_refused() -> None:
     with pytest.raises(SourceError, match="scheme 'gopher' is not supported"):
         Source("gopher://host/x")
+
+
+@pytest.mark.parametrize(
+    "address", ["rtsp://[door/cam", "rtsp://me:se/cret@door/cam", "rtsp://door:99999/cam"]
+)
+def test_an_address_that_cannot_be_taken_apart_is_refused_and_hidden(address: str) -> None:
+    assert mask_credentials(address) == "rtsp://***"
+    with pytest.raises(SourceError, match="rtsp://\\*\\*\\* is not a valid address") as refused:
+        Source(address)
+    assert refused.value.permanent
