@@ -22,6 +22,7 @@ from services.adapters.kafka import KafkaPublisher, ensure_topics
 from services.adapters.objects import ObjectsConnection, S3Objects
 from services.gateway import cameras, events, media, problems
 from services.gateway.feed import Feed
+from services.gateway.limits import BodyLimit
 from services.gateway.live import LiveSegments
 from services.settings import Settings, load_settings
 
@@ -41,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="streamrefer", version="1", lifespan=lifespan)
     problems.install(app)
+    app.add_middleware(BodyLimit)
     app.include_router(cameras.router)
     app.include_router(media.router)
     app.add_api_route("/v1/events", all_events, methods=["GET"], tags=["events"])
