@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -33,14 +35,27 @@ class Source:
     """One connection. Iterate ``packets`` once; always ``close``."""
 
     def __init__(self, address: str) -> None:
-        self.address = address
+        scheme, mark, rest = address.partition("://")
+        self.address = address = scheme.lower() + mark + rest if mark else address
         self.container = _open(address)
         if not self.container.streams.video:
             self.container.close()
             raise SourceError(f"{mask_credentials(address)} has no video stream", permanent=is_file(address))
         self.stream: av.VideoStream = self.container.streams.video[0]
+        self._refuse_unknown_codec()
         self._base: int | None = None
         self._next = 0  # the time stamp given to the next packet that carries none
+
+    def _refuse_unknown_codec(self) -> None:
+        """FFmpeg reads text and single pictures as video too, in codecs that no segment can carry."""
+        try:
+            with av.open(io.BytesIO(), "w", format="matroska") as trial:
+                trial.add_stream_from_template(self.stream)
+        except ValueError as error:
+            words = f"{mask_credentials(self.address)} is not a video that can be cut into segments"
+            name = self.stream.codec_context.name
+            self.container.close()
+            raise SourceError(f"{words} ({name})", permanent=True) from error
 
     @property
     def base(self) -> int:
@@ -133,6 +148,8 @@ def _scheme(address: str) -> str:
         raise SourceError(
             f"{mask_credentials(address)} is not a valid address; {hint}", permanent=True
         ) from error
+    if not parts.hostname and parts.scheme in SCHEMES[:4]:
+        raise SourceError(f"{mask_credentials(address)} names no host", permanent=True)
     return parts.scheme
 
 
@@ -145,6 +162,8 @@ def in_words(error: BaseException, address: str) -> str:
     for kind, words in _WORDS:
         if isinstance(error, kind):
             return words.format(where=where, host=host)
+    if getattr(error, "errno", None) == errno.EIO and not is_file(address):
+        return f"{host} cannot be reached; check its name and the network"
     return f"{where}: {error}".replace(address, where)[:400]
 
 

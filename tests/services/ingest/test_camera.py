@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from contracts import topics
 from contracts.cameras import CameraSettings, mask_credentials
@@ -143,6 +144,24 @@ def test_a_file_that_is_no_video_stops_with_one_clear_line(
     last = publisher.states()[-1]
     assert last.state == "stopped" and words in (last.cause or "") and "\n" not in (last.cause or "")
     assert not publisher.segments()
+
+
+@pytest.mark.parametrize(("name", "content"), [("notes.txt", b"only words\n" * 50), ("photo.png", None)])
+def test_text_and_pictures_are_no_video(tmp_path: Path, name: str, content: bytes | None) -> None:
+    path = tmp_path / name
+    if content is None:
+        Image.new("RGB", (64, 48)).save(path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(SourceError, match="is not a (readable video|video that can be cut)") as refused:
+        Source(str(path))
+    assert refused.value.permanent
+
+
+def test_a_scheme_may_be_written_in_capitals(tmp_path: Path) -> None:
+    source = Source(f"FILE://{write_video(tmp_path / 'a.mp4')}")
+    assert source.finite
+    source.close()
 
 
 def test_a_truncated_file_says_how_much_was_read(tmp_path: Path) -> None:
