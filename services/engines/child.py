@@ -45,7 +45,7 @@ class ChildSpec:
     after: tuple[str, ...] = ()
     warm: bool = False
     layer: int = 0
-    ready_timeout_s: float = 180.0
+    ready_timeout_s: float = 420.0  # for an overloaded machine: a child that dies is told at once
     stop_signal: signal.Signals = signal.SIGTERM
     stop_grace_s: float = 10.0
     deaths_per_minute: int = 5
