@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
@@ -82,13 +83,31 @@ def kafka_spec(state: State, ports: Ports, ready: Callable[[], None] | None = No
 
 
 def check_kafka(bootstrap: str, timeout_ms: int = CHECK_TIMEOUT_MS) -> None:
-    """Return when the cluster answers a metadata request; raise the client's error otherwise."""
+    """Return when the cluster answers a metadata request; raise the client's error, or OSError, otherwise."""
+    # A client that cannot connect leaves its thread behind: look first whether anybody listens at all.
+    _listener(bootstrap, timeout_ms / 1000)
     limits: dict[str, Any] = {"request_timeout_ms": timeout_ms, "bootstrap_timeout_ms": timeout_ms}
     client = KafkaAdminClient(bootstrap_servers=bootstrap.split(","), **limits)
     try:
         client.list_topics()
     finally:
         client.close()
+
+
+def _listener(bootstrap: str, timeout_s: float) -> None:
+    """Return when any of the addresses takes a connection; raises OSError, of the last one, if none does."""
+    refused: OSError | None = None
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s).close()
+            return
+        except ValueError:
+            return  # not an address of this form: the client will say so better
+        except OSError as error:
+            refused = error
+    if refused is not None:
+        raise refused
 
 
 def jar_cache() -> Path:
