@@ -21,7 +21,7 @@ from operators.describe import (
     plainly,
 )
 from operators.observe import Look
-from operators.wording import adds, is_news, label_of, renamed, same_name
+from operators.wording import UNKNOWN, adds, is_news, label_of, renamed, same_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,8 @@ class _Judging:
         return self._spoken("update", decision.reason, text, memory)
 
     def _corrected(self, text: str, fresh: str | None, memory: TrackMemory) -> Verdict:
-        reason = f"it is no {memory.label}" if memory.label else "label found"
+        vague = not memory.label or memory.label.startswith(UNKNOWN)
+        reason = "name found" if vague else f"it is no {memory.label}"
         revision, supersedes = memory.revision + 1, memory.narration_id
         memory = replace(memory, card=memory.card.named(fresh))
         verdict = self._spoken("correction", reason, text, memory, revision)

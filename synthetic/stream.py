@@ -48,6 +48,11 @@ class SyntheticStream:
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, list[Row]]]:
         return self
 
+    @property
+    def ground(self) -> dict[int, tuple[float, float]]:
+        """Where each object stands on the ground now, by number: x and z in metres."""
+        return {body.number: (body.x, body.z) for body in self._simulation.bodies}
+
     def __next__(self) -> tuple[np.ndarray, np.ndarray, list[Row]]:
         if self._index >= self.frames:
             raise StopIteration

@@ -208,6 +208,14 @@ def test_a_label_is_corrected_when_two_answers_agree(met: Teller) -> None:
     assert (after.kind, after.label, after.revision) == ("update", "red truck", 0)
 
 
+def test_a_thing_without_a_name_gets_one() -> None:
+    teller = Teller()
+    assert teller.clip(0, "something red stays still").label == "something red"
+    assert teller.clip(1, LEFT, motion="left").text == "something red drives to the left"
+    verdict = teller.clip(2, LEFT)
+    assert (verdict.kind, verdict.text, verdict.reason) == ("correction", LEFT, "name found")
+
+
 def test_a_correction_of_a_correction_has_the_next_revision(met: Teller) -> None:
     for number in (1, 2):
         met.clip(number, "a red truck stays still")

@@ -1,0 +1,1 @@
+"""Long synthetic streams through the narrator's own code, and what its sentences are worth."""
