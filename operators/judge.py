@@ -21,7 +21,7 @@ from operators.describe import (
     plainly,
 )
 from operators.observe import Look
-from operators.wording import UNKNOWN, adds, is_news, label_of, renamed, same_name
+from operators.wording import UNKNOWN, adds, is_news, label_of, renamed, same_name, tells_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,9 @@ def worth_streaming(memory: TrackMemory | None, decision: Decision, text_so_far:
     spoken = memory or TrackMemory()
     if decision.name_only or label_of(whole_words) != spoken.label:
         return False
-    return decision.kind in ("lost", "found") or adds(whole_words, spoken.text)
+    if decision.kind == "lost":
+        return tells_loss(whole_words)
+    return decision.kind == "found" or adds(whole_words, spoken.text)
 
 
 def judge(
@@ -138,6 +140,8 @@ class _Judging:
     def _say(self, text: str | None, memory: TrackMemory, doubted: bool = False) -> Verdict:
         """Say ``text`` if it is worth it."""
         decision, quiet = self.decision, "label in doubt" if doubted else "nothing new to say"
+        if decision.kind == "lost" and not (text and tells_loss(text)):
+            text = plainly("lost", memory, self.look)
         if decision.kind in ("lost", "found") and text:
             return self._spoken(decision.kind, decision.reason, text, memory)
         if decision.name_only:

@@ -24,6 +24,7 @@ _CLAUSE = re.compile(r"\band\b|\bthen\b|[.,;]")
 _GOING = frozenset("moves goes travels rolls drives walks waddles slides".split())
 """Verbs of plain going: which of them is used depends on what the object is called, not on what it does."""
 _STANDING = frozenset("stays stands remains rests waits sits still standing".split())
+_LOSS = frozenset("leaves exits disappears vanishes hides hidden gone out".split())
 _COLOURS = frozenset(
     "red orange yellow green blue purple pink brown black white grey gray silver golden beige cyan teal "
     "magenta violet turquoise".split()
@@ -116,6 +117,11 @@ def _label_end(words: Sequence[str], label: str) -> int:
     while start < len(words) and words[start] in ARTICLES:
         start += 1
     return start + len(label.split())
+
+
+def tells_loss(text: str) -> bool:
+    """Whether the sentence says that its subject is no longer to be seen."""
+    return bool(content_of(text) & _LOSS)
 
 
 def adds(text: str, spoken: str | None) -> bool:

@@ -84,10 +84,10 @@ class LocalCaptioner:
         return self._known[key]
 
     def _answer(self, request: CaptionRequest) -> CaptionAnswer:
-        pieces: list[str] = []
+        heard: list[tuple[str, float]] = []
 
         def hear(piece: str, probability: float) -> bool:
-            pieces.append(piece)
+            heard.append((piece, probability))
             return True
 
         answer = self._network.describe(
@@ -102,10 +102,11 @@ class LocalCaptioner:
             ),
             hear,
         )
+        pieces = tuple(piece for piece, _ in heard)
         return CaptionAnswer(
             "".join(pieces).strip(),
-            tuple(pieces),
-            tuple(answer.token_probabilities[: len(pieces)]),
+            pieces,
+            tuple(probability for _, probability in heard),
             answer.finish,
             answer.prompt_tokens,
             answer.object_tokens,

@@ -134,6 +134,14 @@ def test_loss_is_spoken_once_with_the_last_pictures(met: Teller) -> None:
     assert met.clip(3, frames=(), state="retired").kind == "silent"
 
 
+def test_a_loss_whose_sentence_does_not_tell_of_it_is_told_plainly(met: Teller) -> None:
+    verdict = met.clip(1, LEFT, frames=(0, 1, 2), state="retired", closed_for="left")
+    assert (verdict.kind, verdict.text) == ("lost", "the red car has left the view")
+    leaving = Decision("t", "lost", "retired", ask=True)
+    assert not worth_streaming(met.memory, leaving, "a red car drives to the left and")
+    assert worth_streaming(met.memory, leaving, "a red car drives to the left and leaves the")
+
+
 @pytest.mark.parametrize(
     ("why", "words"),
     [
