@@ -55,6 +55,11 @@ def choose_frames(visible: Sequence[int] | np.ndarray, limit: int = 6) -> tuple[
     return tuple(int(visible[round(step * (count - 1) / (limit - 1))]) for step in range(limit))
 
 
+def seen_frames(masklet: Masklet, settings: ObserveSettings = ObserveSettings()) -> np.ndarray:
+    """Frames of the clip, bool [T], on which enough of a track is visible to be recognised."""
+    return masklet.masks.mean(axis=(1, 2)) >= settings.min_mask_share
+
+
 def look_at(
     masklet: Masklet,
     others: Sequence[Masklet],
@@ -65,7 +70,7 @@ def look_at(
     settings: ObserveSettings = ObserveSettings(),
 ) -> Look:
     """Boil a masklet down to what the decision needs. ``times_s`` are the camera times of the clip's frames."""
-    frames = np.flatnonzero(masklet.masks.mean(axis=(1, 2)) >= settings.min_mask_share)
+    frames = np.flatnonzero(seen_frames(masklet, settings))
     seen = len(frames) > 0
     last_box = masklet.boxes[frames[-1] if seen else 0]
     return Look(

@@ -12,6 +12,8 @@ from PIL import Image
 from contracts import topics
 from contracts.cameras import Style
 from contracts.narrations import Kind, Partial
+from operators.neighbours import choose_neighbours
+from operators.observe import seen_frames
 from operators.types import Masklet
 from pipelines.evidence import Evidence
 from pipelines.ports import CaptionRequest, Publisher, PublisherFull
@@ -21,17 +23,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """How questions are put. ``question`` words one for a clip of so many seconds.
+    """How questions are put. ``question`` words one for a clip of so many seconds and so many neighbours.
 
     ``prompt_id`` and ``prompt_version`` name that wording; ``style`` is what the camera's settings wanted.
     ``history``, for captioners trained on it, words the last sentence about the object (None: there is none, or it
     must not be known) for a camera; it is added to the question, unless it is empty.
     """
 
-    question: Callable[[float], str]
+    question: Callable[[float, int], str]
     prompt_version: str = ""
     prompt_id: str = ""
     style: Style | None = None
+    neighbours: int = 0  # most other tracks shown with the one asked about
     long_side_px: int = 320
     max_new_tokens: int = 48
     history: Callable[[str, str | None], str] | None = None
@@ -50,25 +53,46 @@ def request_of(
     deadline_s: float,
     previous: str | None = None,
 ) -> CaptionRequest:
-    """The question about one track, shown on ``frames`` (positions in the clip). Times count from the first frame.
+    """The question about one track, shown on ``frames`` (positions in the clip) with those near it.
 
-    ``previous`` is the last sentence about it, for captioners that are to know it.
+    Times count from the clip's first frame. ``previous`` is the last sentence about the track, for captioners that
+    are to know it.
     """
     begin_s = evidence.times_s[0]
-    asked = asking.question(evidence.end_s - begin_s)
+    shown = [(masklet, tuple(frames)), *_neighbours(evidence, masklet, frames, asking.neighbours)]
+    place = {frame: number for number, frame in enumerate(frames)}
+    asked = asking.question(evidence.end_s - begin_s, len(shown) - 1)
     if line := asking.history_line(evidence.camera_id, previous):
         asked = f"{asked}\n{line}"
     return CaptionRequest(
         request_id=request_id,
         pictures=np.stack([shrink(evidence.pictures[frame], asking.long_side_px) for frame in frames]),
         times_s=np.array([evidence.times_s[frame] - begin_s for frame in frames], np.float32),
-        masks=np.ascontiguousarray(masklet.masks[list(frames)]),
-        mask_frames=tuple(range(len(frames))),
-        objects=(0,) * len(frames),
+        masks=np.concatenate([one.masks[list(on)] for one, on in shown]),
+        mask_frames=tuple(place[frame] for _, on in shown for frame in on),
+        objects=tuple(number for number, (_, on) in enumerate(shown) for _ in on),
         question=asked,
         max_new_tokens=asking.max_new_tokens,
         deadline_s=deadline_s,
     )
+
+
+def _neighbours(
+    evidence: Evidence, masklet: Masklet, frames: Sequence[int], limit: int
+) -> list[tuple[Masklet, tuple[int, ...]]]:
+    """Other tracks that came near this one, nearest first, with the frames to show them on."""
+    if not limit:
+        return []
+    others = [
+        one
+        for one in evidence.masklets
+        if one.track_id != masklet.track_id
+        and one.state != "tentative"
+        and one.masks.shape == masklet.masks.shape
+    ]
+    sights = [(one.boxes, seen_frames(one)) for one in others]
+    near = choose_neighbours(masklet.boxes, seen_frames(masklet), sights, frames, limit)
+    return [(others[neighbour.index], neighbour.frames) for neighbour in near]
 
 
 def shrink(picture: np.ndarray, long_side_px: int) -> np.ndarray:

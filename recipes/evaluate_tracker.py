@@ -3,11 +3,14 @@
     python -m recipes.evaluate_tracker --worlds 30 --seed 7 --json [--weights DIR] [--split held_out]
 
 Clips of 16 frames at 4 frames/s, 320x240. Objects with at least 60 px on frame 0 are judged, on frames 1 to 15;
-scores are means over objects. J and F as in DAVIS, at the world's size. Keys of the JSON line:
+scores are means over objects. J and F as in DAVIS, at the world's size. What stands still throughout asks nothing of a
+tracker, so the first figures are of objects whose path on the floor is longer than 0.15 m. Keys of the JSON line:
 
 jf, j, f        from one point on frame 0, the object's pixel deepest from its border
 jf_box          from the object's box on frame 0
 jf_copy         the baseline: the TRUE mask of frame 0 on every frame
+moving          how many objects those figures are of
+jf_all, jf_box_all, jf_copy_all   the same over all judged objects
 absent_accuracy of the frames on which a judged object shows no pixel, the share called absent (null if none)
 present_accuracy of the frames on which it shows at least 30 px, the share called present
 background_rejection     of clicks on the background (4 a world), the share with an object score <= 0
@@ -39,6 +42,7 @@ from synthetic.world import sample_clip
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "tracker-embedded"
 WIDTH, HEIGHT, FRAMES, FPS = 320, 240, 16, 4.0
 JUDGED_PX, CLEAR_PX, BACKGROUND_CLICKS, MOST_FOUND = 60, 30, 4, 16
+MOVED_M = 0.15
 FIRST_WORLD = 1_000_000  # evaluation seeds start here, apart from those of training
 
 Open = Callable[[tuple[int, int]], Sam2Session]
@@ -63,8 +67,8 @@ def evaluate(
         clip = sample_clip(clip_seed, split, WIDTH, HEIGHT, FRAMES, FPS)
         judge(open_session, clip, np.random.default_rng(clip_seed), settings, figures)
     means = {name: round(float(np.mean(values)), 4) if values else None for name, values in figures.items()}
-    objects = len(figures.get("j", []))
-    return {**means, "worlds": worlds, "objects": objects, "seed": seed, "split": split}
+    counts = {"moving": len(figures.get("jf", [])), "objects": len(figures.get("jf_all", []))}
+    return {**means, "worlds": worlds, **counts, "seed": seed, "split": split}
 
 
 def judge(
@@ -79,8 +83,9 @@ def judge(
     truths = [clip.ids == number for number in numbers]
     by_point = follow(open_session, clip.frames, [_point(*deepest(truth[0])) for truth in truths])
     by_box = follow(open_session, clip.frames, [_box(truth[0]) for truth in truths])
-    for truth, point, box in zip(truths, by_point, by_box, strict=True):
-        _judge_object(truth, point, box, figures)
+    moving = [_path_m(clip.objects[number - 1].ground) > MOVED_M for number in numbers]
+    for truth, point, box, moves in zip(truths, by_point, by_box, moving, strict=True):
+        _judge_object(truth, point, box, moves, figures)
     session = open_session((HEIGHT, WIDTH))
     session.begin_clip([clip.frames[0]])
     session.step()
@@ -103,14 +108,21 @@ def follow(open_session: Open, frames: np.ndarray, prompts: list[Prompt]) -> lis
     ]
 
 
-def _judge_object(truth: np.ndarray, point: Tracked, box: Tracked, figures: Figures) -> None:
+def _path_m(ground: np.ndarray) -> float:
+    """Length of a path on the floor, from places float [T, 2]."""
+    return float(np.linalg.norm(np.diff(ground, axis=0), axis=1).sum())
+
+
+def _judge_object(truth: np.ndarray, point: Tracked, box: Tracked, moves: bool, figures: Figures) -> None:
     later = truth[1:]
     j, f = track_scores(point.masks[1:], later)
-    _add(figures, "jf", [(j + f) / 2])
-    _add(figures, "j", [j])
-    _add(figures, "f", [f])
-    _add(figures, "jf_box", [sum(track_scores(box.masks[1:], later)) / 2])
-    _add(figures, "jf_copy", [sum(track_scores(np.repeat(truth[:1], len(later), 0), later)) / 2])
+    boxed = sum(track_scores(box.masks[1:], later)) / 2
+    copied = sum(track_scores(np.repeat(truth[:1], len(later), 0), later)) / 2
+    scores = {"jf": (j + f) / 2, "j": j, "f": f, "jf_box": boxed, "jf_copy": copied}
+    for name, score in scores.items() if moves else ():
+        _add(figures, name, [score])
+    for name in ("jf", "jf_box", "jf_copy"):
+        _add(figures, f"{name}_all", [scores[name]])
     shown_px = truth.sum((1, 2))
     _add(figures, "absent_accuracy", (point.presence[shown_px == 0] <= 0).tolist())
     _add(figures, "present_accuracy", (point.presence[shown_px >= CLEAR_PX] > 0).tolist())

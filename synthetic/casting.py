@@ -8,6 +8,10 @@ from synthetic.palette import COLOURS
 from synthetic.physics import Body
 from synthetic.shapes import CLASSES, SHAPES
 
+HELD_OUT_PAIRS: frozenset[tuple[str, str]] = frozenset(
+    (COLOURS[(3 * number + 1) % len(COLOURS)], name) for number, name in enumerate(CLASSES)
+)
+"""One colour of every class that training is to leave out, to measure what is learned of class without colour."""
 SHARE_CLASS, SHARE_COLOUR = 0.25, 0.22  # how often a new object takes after one that is there
 
 

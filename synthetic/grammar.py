@@ -5,6 +5,7 @@
     a {colour} {class} is bumped by the {colour} {class} [and {verb} [slowly|quickly] {direction}]
 
 Endings: ``and stops``, ``and leaves the view``, ``and bumps into the C K``, ``and disappears [behind the C K]``.
+What has no name is called ``something {colour}``, without an article, as subject and as partner.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from synthetic.palette import COLOURS
+from synthetic.palette import ALL_COLOURS
 from synthetic.shapes import CLASSES
 
-Direction = Literal["left", "right", "away", "toward"]
+STRANGER = "something"
+"""The class of what has no name."""
+NAMES: tuple[str, ...] = (*CLASSES, STRANGER)
+
+Direction = Literal["left", "right", "away", "toward", "up", "down"]
 Ending = Literal["stays", "moves", "stops", "leaves", "bumps", "is_bumped", "hidden"]
 Partner = tuple[str, str]
 """Colour and class of the other object."""
@@ -27,6 +32,7 @@ VERBS: dict[str, str] = {
     "truck": "drives",
     "robot": "walks",
     "duck": "waddles",
+    STRANGER: "moves",
 }
 OTHER_VERB = "slides"
 GERUNDS: dict[str, str] = {
@@ -35,12 +41,15 @@ GERUNDS: dict[str, str] = {
     "walks": "walking",
     "waddles": "waddling",
     "slides": "sliding",
+    "moves": "moving",
 }
 DIRECTIONS: dict[Direction, str] = {
     "left": "to the left",
     "right": "to the right",
     "away": "away from the camera",
     "toward": "toward the camera",
+    "up": "up",
+    "down": "down",
 }
 SPEEDS = ("slowly", "quickly")
 ENDINGS: dict[str, str] = {"stops": "stops", "leaves": "leaves the view", "hidden": "disappears"}
@@ -60,25 +69,37 @@ class Attributes:
 
 
 def verb_of(class_name: str) -> str:
-    """How things of this class move: rolls, drives, walks, waddles or slides."""
+    """How things of this class move: rolls, drives, walks, waddles, slides or, without a name, moves."""
     return VERBS.get(class_name, OTHER_VERB)
 
 
 def name_of(colour: str, class_name: str) -> str:
-    """Noun phrase without article: ``red ball``. An article before it is always ``a`` or ``the``."""
-    return f"{colour} {class_name}"
+    """Noun phrase without article: ``red ball``, or ``something red``."""
+    return f"{STRANGER} {colour}" if class_name == STRANGER else f"{colour} {class_name}"
+
+
+def a_thing(colour: str, class_name: str) -> str:
+    """Noun phrase that brings a thing in: ``a red ball``, ``something red``."""
+    name = name_of(colour, class_name)
+    return name if class_name == STRANGER else f"{_article(colour)} {name}"
+
+
+def the_thing(colour: str, class_name: str) -> str:
+    """Noun phrase for a partner: ``the red ball``, ``something red``."""
+    name = name_of(colour, class_name)
+    return name if class_name == STRANGER else f"the {name}"
 
 
 def render(said: Attributes) -> str:
     """The sentence that says exactly these attributes."""
-    subject = f"{_article(said.colour)} {name_of(said.colour, said.class_name)}"
+    subject = a_thing(said.colour, said.class_name)
     if said.event == "stays":
         return f"{subject} stays still"
     motion = motion_phrase(said)
     if said.event == "is_bumped":
         assert said.other is not None
         after = f" and {motion}" if motion else ""
-        return f"{subject} is bumped by the {name_of(*said.other)}{after}"
+        return f"{subject} is bumped by {the_thing(*said.other)}{after}"
     entrance = f" enters from the {said.entered} and" if said.entered else ""
     ending = ending_phrase(said)
     return f"{subject}{entrance} {motion}" + (f" and {ending}" if ending else "")
@@ -96,10 +117,10 @@ def ending_phrase(said: Attributes) -> str:
     """What ends the motion: ``bumps into the green box``; empty where it simply goes on."""
     if said.event == "bumps":
         assert said.other is not None
-        return f"bumps into the {name_of(*said.other)}"
+        return f"bumps into {the_thing(*said.other)}"
     phrase = ENDINGS.get(said.event, "")
     if said.event == "hidden" and said.other:
-        phrase += f" behind the {name_of(*said.other)}"
+        phrase += f" behind {the_thing(*said.other)}"
     return phrase
 
 
@@ -112,18 +133,22 @@ def _any(words: tuple[str, ...] | list[str]) -> str:
 
 
 def _thing(prefix: str) -> str:
-    return f"(?P<{prefix}colour>{_any(COLOURS)}) (?P<{prefix}class>{_any(CLASSES)})"
+    return f"(?:an? |the )(?P<{prefix}colour>{_any(ALL_COLOURS)}) (?P<{prefix}class>{_any(NAMES)})"
+
+
+# Nameless things are brought into the form of the others before parsing.
+_NAMELESS = re.compile(f"{STRANGER} ({_any(ALL_COLOURS)})")
 
 
 _MOTION = (
     f"(?:{_any([*dict.fromkeys(VERBS.values()), OTHER_VERB])})(?: (?P<speed>{_any(SPEEDS)}))? "
     f"(?P<direction>{_any(list(DIRECTIONS.values()))})"
 )
-_STILL = re.compile(f"an? {_thing('')} (?P<still>stays still)")
-_BUMPED = re.compile(f"an? {_thing('')} is bumped by the {_thing('o')}(?: and {_MOTION})?")
+_STILL = re.compile(f"{_thing('')} (?P<still>stays still)")
+_BUMPED = re.compile(f"{_thing('')} is bumped by {_thing('o')}(?: and {_MOTION})?")
 _MOVING = re.compile(
-    f"an? {_thing('')}(?: enters from the (?P<side>left|right) and)? {_MOTION}"
-    f"(?: and (?P<ending>stops|leaves the view|disappears|bumps into|disappears behind)(?: the {_thing('o')})?)?"
+    f"{_thing('')}(?: enters from the (?P<side>left|right) and)? {_MOTION}"
+    f"(?: and (?P<ending>stops|leaves the view|disappears|bumps into|disappears behind)(?: {_thing('o')})?)?"
 )
 _ENDING_OF: dict[str, Ending] = {
     "stops": "stops",
@@ -139,7 +164,7 @@ def parse(text: str) -> Attributes | None:
 
     Case, a final full stop and surrounding blanks do not matter. ``parse(render(a)) == a`` for every ``a``.
     """
-    plain = text.strip().rstrip(".").strip().lower()
+    plain = _NAMELESS.sub(rf"a \1 {STRANGER}", text.strip().rstrip(".").strip().lower())
     if found := _STILL.fullmatch(plain):
         return Attributes(found["class"], found["colour"], "stays")
     if found := _BUMPED.fullmatch(plain):

@@ -15,14 +15,16 @@ import numpy as np
 from synthetic.grammar import (
     DIRECTIONS,
     GERUNDS,
+    STRANGER,
     Attributes,
     Direction,
     Ending,
+    a_thing,
     ending_phrase,
     motion_phrase,
-    name_of,
     parse,
     render,
+    the_thing,
     verb_of,
 )
 from synthetic.truth import Event, ObjectTruth
@@ -41,6 +43,8 @@ MOVED_M = 0.15
 SLOW_M_S, QUICK_M_S = 0.55, 1.1
 """Slower is "slowly", faster is "quickly"; between the two nothing is said."""
 EVENT_SLACK_S = 0.05
+STOOD_S = 0.7
+"""A stop is told once the thing has stood for so long: later ones nobody could have seen."""
 # The most telling event ends the sentence; of one kind the first counts.
 _RANK: tuple[tuple[str, Ending], ...] = (
     ("bumps", "bumps"),
@@ -91,7 +95,7 @@ def describe(
 def _attributes(
     it: ObjectTruth, objects: Sequence[ObjectTruth], span: _Span, happened: list[Event]
 ) -> Attributes:
-    ending, event = _ending(happened)
+    ending, event = _ending(happened, float(span.times[-1]))
     told = _motion_span(span, ending, event, happened)
     direction, speed = _direction(told), _speed(told)
     if direction is None and ending != "is_bumped":
@@ -110,9 +114,11 @@ def _attributes(
     )
 
 
-def _ending(happened: list[Event]) -> tuple[Ending, Event | None]:
+def _ending(happened: list[Event], last_s: float) -> tuple[Ending, Event | None]:
     for kind, ending in _RANK:
         event = next((e for e in happened if e.kind == kind), None)
+        if event and kind == "stops" and last_s - event.time_s < STOOD_S:
+            continue
         if event and (event.other is not None or kind not in ("bumps", "is_bumped")):
             return ending, event
     return "moves", None
@@ -160,17 +166,16 @@ def _partner(event: Event | None, objects: Sequence[ObjectTruth]) -> tuple[str, 
 
 def answer(question: Question, said: Attributes) -> str:
     """The true answer to a question, given what is true of the object."""
-    name = name_of(said.colour, said.class_name)
     if question == "detail":
         return render(said)
     if question == "class":
-        return f"a {said.class_name}"
+        return STRANGER if said.class_name == STRANGER else f"a {said.class_name}"
     if question == "colour":
         return said.colour
     if question == "direction":
         return DIRECTIONS[said.direction] if said.direction else "nowhere"
     if question == "brief":
-        return f"{'an' if name[0] in 'aeiou' else 'a'} {name} {_doing(said)}"
+        return f"{a_thing(said.colour, said.class_name)} {_doing(said)}"
     return f"it {_happening(said)}"
 
 
@@ -185,7 +190,7 @@ def _happening(said: Attributes) -> str:
         return "stays still"
     if said.event == "is_bumped":
         assert said.other is not None
-        return f"is bumped by the {name_of(*said.other)}"
+        return f"is bumped by {the_thing(*said.other)}"
     return ending_phrase(said) or motion_phrase(said)
 
 

@@ -21,6 +21,8 @@ _HSV: dict[str, tuple[float, float, float]] = {
     "black": (225, 0.08, 0.15),
 }
 COLOURS: tuple[str, ...] = tuple(_HSV)
+ALL_COLOURS: tuple[str, ...] = (*COLOURS, "gray", "brown")
+"""With those that only nameless things wear."""
 
 
 @dataclass(frozen=True, slots=True)

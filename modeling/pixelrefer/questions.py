@@ -2,8 +2,9 @@
 
 A question names one object by the placeholder ``<region>``. Frames on which the object is not seen are not given
 to the network, so the question also says when the clip ends: without it "has left" and "is still there" look
-the same. Times are seconds from the clip's first frame, with one decimal. The object comes before the question, so
-that its tokens can be read once for several questions.
+the same. Objects that came near it follow by placeholders of their own, nearest first: what one thing does to another
+can only be told by somebody who sees both. Times are seconds from the clip's first frame, with one decimal. Objects
+come before the question, so that their tokens can be read once for several questions.
 """
 
 from typing import Literal
@@ -15,6 +16,9 @@ PROMPT_VERSION = "1"
 
 MAX_FRAMES = 6
 """Most masked frames given for one object and clip, spread evenly over those on which it is visible."""
+
+MOST_NEIGHBOURS = 0
+"""Most other objects shown with the one asked about; as many as the shipped captioner was trained with."""
 
 LONG_SIDE_PX = 320
 """Frames are shrunk so that their longer side is at most this."""
@@ -29,9 +33,13 @@ WORDING: dict[QuestionKind, str] = {
 }
 
 
-def question(kind: QuestionKind, end_s: float) -> str:
-    """The instruction for one object of a clip that ends ``end_s`` seconds after its first frame."""
-    return f"<region> until {clip_time(end_s)}: {WORDING[kind]}"
+def question(kind: QuestionKind, end_s: float, neighbours: int = 0) -> str:
+    """The instruction for one object of a clip that ends ``end_s`` seconds after its first frame.
+
+    ``neighbours``: how many other objects are shown with it.
+    """
+    near = f" near {' and '.join(['<region>'] * neighbours)}" if neighbours else ""
+    return f"<region> until {clip_time(end_s)}{near}: {WORDING[kind]}"
 
 
 def clip_time(seconds: float) -> float:

@@ -15,10 +15,11 @@ from torch import Tensor
 from modeling.pixelrefer.images import ImagePacker
 from modeling.pixelrefer.model import PixelReferLite
 from recipes.captioner.clips import StoredClip, read_clip
-from recipes.captioner.evidence import Evidence, exact_evidence, sample_evidence
+from recipes.captioner.evidence import Evidence, Outlines, Shown, sample_evidence, whole_evidence
 from recipes.captioner.network import PATCHES
 from recipes.captioner.views import MaskView, Picture, pack, view_frame, view_mask
-from synthetic.grammar import Attributes
+from synthetic.casting import HELD_OUT_PAIRS
+from synthetic.grammar import STRANGER, Attributes
 
 CLIPS_A_FILE = 25
 VARIANTS = 2
@@ -29,12 +30,13 @@ PATCHES_A_CALL = 4000
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """Features of E pieces of evidence with M masks in all, over G frames.
+    """Features of M masks over G frames, from which E pieces of evidence are made.
 
     ``cells`` float16 [N,Cv] are the chosen cells of all crops with their position code input ``position_xy``
     [N,2]; mask m owns rows ``cell_ends[m-1]..cell_ends[m]``. ``locals_`` [M,T,Cv], ``globals_`` [G,U,Cv],
-    ``global_of_mask`` [M]. Evidence e owns masks ``mask_ends[e-1]..mask_ends[e]``. ``places`` [M,3]: mean x, y and
-    square root of the area of a mask, in parts of the frame. ``notes``: times, end and attributes of each.
+    ``global_of_mask`` [M]. ``places`` [M,3]: mean x, y and square root of the area of a mask, in parts of the frame.
+    ``notes``: of each piece of evidence the masks, times and name of every object shown, the one asked about first
+    (lists ``masks``, ``times``, ``names``), the end, and the attributes; masks may serve several pieces.
     """
 
     cells: Tensor
@@ -43,7 +45,6 @@ class CachedFeatures:
     locals_: Tensor
     globals_: Tensor
     global_of_mask: Tensor
-    mask_ends: Tensor
     places: Tensor
     notes: list[dict]
 
@@ -56,10 +57,12 @@ class CachedFeatures:
 
 @dataclass(frozen=True)
 class _Job:
-    """One clip's evidence with its pictures."""
+    """One clip's evidence with its pictures; ``masks``: what each object of each piece shows, as numbers of views."""
 
     evidence: list[Evidence]
+    masks: list[list[list[int]]]
     views: list[MaskView]
+    places: Tensor
     frames: list[Picture]
     frame_of_view: list[int]
 
@@ -67,24 +70,51 @@ class _Job:
 def gather(
     clip: StoredClip, rng: np.random.Generator, variants: int, held_out: bool = False
 ) -> list[Evidence]:
-    """Evidence on every object of a clip that is seen well enough."""
+    """Evidence on every object of a clip that is seen well enough.
+
+    The first variant covers the whole clip; the others lose frames and share other outlines. Unless ``held_out``,
+    objects of pairs kept for testing are left out, as are those that bump into one.
+    """
     found: list[Evidence | None] = []
-    for k, it in enumerate(clip.objects):
-        if (it.visible_px >= SMALLEST_PX).sum() < FEWEST_FRAMES:
-            continue
-        found.append(exact_evidence(clip, k, rng))
-        if not held_out:
-            found += [sample_evidence(clip, k, rng) for _ in range(variants - 1)]
-    return [evidence for evidence in found if evidence is not None]
+    for variant in range(1 if held_out or clip.objects[0].class_name == STRANGER else variants):
+        outlines = Outlines(clip, rng)
+        for k, it in enumerate(clip.objects):
+            if (it.visible_px >= SMALLEST_PX).sum() < FEWEST_FRAMES:
+                continue
+            whole = variant == 0
+            found.append(
+                whole_evidence(clip, k, outlines) if whole else sample_evidence(clip, k, rng, outlines)
+            )
+    return [evidence for evidence in found if evidence is not None and (held_out or _usable(evidence.said))]
+
+
+def _usable(said: Attributes) -> bool:
+    return (said.colour, said.class_name) not in HELD_OUT_PAIRS and said.other not in HELD_OUT_PAIRS
 
 
 def _job(clip: StoredClip, evidence: list[Evidence], network: PixelReferLite) -> _Job:
-    used = sorted({t for piece in evidence for t in piece.frames})
+    used = sorted({t for piece in evidence for shown in piece.shown for t in shown.frames})
     place = {t: number for number, t in enumerate(used)}
-    shown = [(t, mask) for piece in evidence for t, mask in zip(piece.frames, piece.masks, strict=True)]
-    views = [view_mask(clip.frames[t], clip.ids[t], mask, network.config) for t, mask in shown]
+    # One object's mask on a frame is the same for all that show it: views are made once.
+    numbers: dict[int, int] = {}
+    masks: list[tuple[int, np.ndarray]] = []
+
+    def number_of(shown: Shown, at: int) -> int:
+        t, mask = shown.frames[at], shown.masks[at]
+        key = hash((t, mask.tobytes()))
+        if key not in numbers:
+            numbers[key] = len(masks)
+            masks.append((t, mask))
+        return numbers[key]
+
+    shows = [
+        [[number_of(shown, at) for at in range(len(shown.frames))] for shown in piece.shown]
+        for piece in evidence
+    ]
+    views = [view_mask(clip.frames[t], clip.ids[t], mask, network.config) for t, mask in masks]
     frames = [view_frame(clip.frames[t], clip.ids[t], network.config) for t in used]
-    return _Job(evidence, views, frames, [place[t] for t, _ in shown])
+    places = _places(np.stack([mask for _, mask in masks]))
+    return _Job(evidence, shows, views, places, frames, [place[t] for t, _ in masks])
 
 
 @torch.no_grad()
@@ -123,9 +153,9 @@ def _join(jobs: list[_Job], network: PixelReferLite, packer: ImagePacker) -> Cac
     views = [view for job in jobs for view in job.views]
     crops = encode(network, [view.crop for view in views], packer)
     chosen = [torch.from_numpy(view.chosen) for view in views]
-    first = np.cumsum([0, *(len(job.frames) for job in jobs)])[:-1].tolist()
-    evidence = [piece for job in jobs for piece in job.evidence]
-    of_mask = [base + at for base, job in zip(first, jobs, strict=True) for at in job.frame_of_view]
+    first_frame = np.cumsum([0, *(len(job.frames) for job in jobs)])[:-1].tolist()
+    first_view = np.cumsum([0, *(len(job.views) for job in jobs)])[:-1].tolist()
+    of_mask = [base + at for base, job in zip(first_frame, jobs, strict=True) for at in job.frame_of_view]
     return CachedFeatures(
         cells=torch.cat([crop[rows] for crop, rows in zip(crops, chosen, strict=True)]),
         position_xy=torch.cat(
@@ -135,10 +165,22 @@ def _join(jobs: list[_Job], network: PixelReferLite, packer: ImagePacker) -> Cac
         locals_=torch.stack(encode(network, [view.local for view in views], packer)),
         globals_=torch.stack(encode(network, [frame for job in jobs for frame in job.frames], packer)),
         global_of_mask=torch.tensor(of_mask),
-        mask_ends=torch.tensor([len(piece.frames) for piece in evidence]).cumsum(0),
-        places=torch.cat([_places(piece.masks) for piece in evidence]),
-        notes=[{"times": p.times_s, "end": p.end_s, "said": asdict(p.said)} for p in evidence],
+        places=torch.cat([job.places for job in jobs]),
+        notes=[note for base, job in zip(first_view, jobs, strict=True) for note in _notes(job, base)],
     )
+
+
+def _notes(job: _Job, base: int) -> list[dict]:
+    return [
+        {
+            "masks": [[base + number for number in numbers] for numbers in masks],
+            "times": [shown.times_s for shown in piece.shown],
+            "names": [shown.name for shown in piece.shown],
+            "end": piece.end_s,
+            "said": asdict(piece.said),
+        }
+        for piece, masks in zip(job.evidence, job.masks, strict=True)
+    ]
 
 
 def _places(masks: np.ndarray) -> Tensor:
@@ -198,9 +240,12 @@ def read_cache(folder: Path) -> CachedFeatures:
         locals_=joined("locals_"),
         globals_=joined("globals_"),
         global_of_mask=shifted("global_of_mask", bases([len(part.globals_) for part in parts])),
-        mask_ends=shifted("mask_ends", bases([len(part.locals_) for part in parts])),
         places=joined("places"),
-        notes=[note for part in parts for note in part.notes],
+        notes=[
+            note | {"masks": [[base + number for number in numbers] for numbers in note["masks"]]}
+            for base, part in zip(bases([len(part.locals_) for part in parts]), parts, strict=True)
+            for note in part.notes
+        ],
     )
 
 

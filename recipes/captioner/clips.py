@@ -2,6 +2,7 @@
 
 Making clips costs more than reading them, so they are made once, by their own process if a core is free:
 ``python -m recipes.captioner.clips --out DIR --split train --first 0 --count 2000``. Files that exist are kept.
+Besides the splits of the synthetic world there is "strangers": nameless things (:mod:`synthetic.strangers`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from modeling.pixelrefer.questions import LONG_SIDE_PX
+from synthetic.strangers import sample_stranger_clip
 from synthetic.truth import Event, ObjectTruth, SyntheticClip
 from synthetic.world import sample_clip
 
@@ -26,6 +28,7 @@ FRAMES = 16
 LARGE_SHARE = 0.2
 """Share of clips drawn at twice the size and shrunk, as production shrinks large pictures."""
 QUALITIES = (60, 95)
+STRANGERS = "strangers"
 _ARRAYS = ("visible_px", "full_px", "boxes", "centre", "ground", "velocity")
 
 
@@ -60,6 +63,8 @@ class StoredClip:
 
 def make_clip(seed: int, split: str) -> SyntheticClip:
     """The clip of a seed at the captioner's working size."""
+    if split == STRANGERS:
+        return sample_stranger_clip(seed, FRAMES, FPS, LONG_SIDE_PX)
     large = np.random.default_rng(seed).random() < LARGE_SHARE
     width = LONG_SIDE_PX * (2 if large else 1)
     clip = sample_clip(seed, split, width=width, height=width * 3 // 4, frames=FRAMES, fps=FPS)
@@ -149,7 +154,7 @@ def stored(folder: Path, split: str) -> list[Path]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--split", choices=("train", "held_out"), default="train")
+    parser.add_argument("--split", choices=("train", "held_out", STRANGERS), default="train")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=2000)
     chosen = parser.parse_args()

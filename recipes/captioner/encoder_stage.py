@@ -1,4 +1,9 @@
-"""Stage 1: the vision encoder learns class and colour of every patch (exact masks are free here)."""
+"""Stage 1: the vision encoder learns class and colour of every patch (exact masks are free here).
+
+Two things keep class apart from colour and from the world: every second crop of a named thing has its colour channels
+permuted (its colour is then not judged), and nameless things are learned as such, in scenes of their own and pasted
+among the named.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +17,19 @@ from torch import Tensor, nn
 from modeling.pixelrefer.config import CaptionerConfig
 from modeling.pixelrefer.images import ImagePacker
 from modeling.pixelrefer.model import PixelReferLite
-from recipes.captioner.clips import StoredClip, read_clip, stored
+from recipes.captioner.clips import STRANGERS, StoredClip, read_clip, stored
 from recipes.captioner.evidence import MIN_MASK_PX, Roughness
 from recipes.captioner.network import PATCHES
 from recipes.captioner.progress import Stage, make_optimizer
-from recipes.captioner.views import MaskView, Picture, owner_labels, pack, view_frame, view_mask
-from synthetic.palette import COLOURS
-from synthetic.shapes import CLASSES
+from recipes.captioner.views import UNTOLD, MaskView, Picture, owner_labels, pack, view_frame, view_mask
+from synthetic.grammar import NAMES, STRANGER
+from synthetic.palette import ALL_COLOURS
 
 CROPS, LOCALS, GLOBALS = 36, 10, 5
 CLIPS_A_STEP = 6
+STRANGE_CLIPS = 2
+"""Of them; a named clip also gets a nameless thing pasted into it with a chance of :data:`PASTE_SHARE`."""
+PASTE_SHARE, PERMUTED_SHARE = 0.35, 0.5
 BACKGROUND_WEIGHT = 0.25
 PEAK_RATE = 2e-3
 DECAY = 0.05
@@ -29,7 +37,8 @@ DECAY = 0.05
 
 @dataclass(frozen=True)
 class DenseBatch:
-    """Pictures of one step: crops, local views, global views; labels int64 [patches, 2] (class, colour).
+    """Pictures of one step: crops, local views, global views; labels int64 [patches, 2] (class, colour;
+    UNTOLD where not judged).
 
     ``owner`` int64 [patches of crops]: number of the crop a chosen patch belongs to, -1 elsewhere;
     ``names`` int64 [crops, 2]: class and colour of each crop's object.
@@ -48,8 +57,8 @@ class DenseModel(nn.Module):
         super().__init__()
         width = network.config.vision.width
         self.tower = network.model.vision_encoder
-        self.class_head = nn.Linear(width, len(CLASSES) + 1)
-        self.colour_head = nn.Linear(width, len(COLOURS) + 1)
+        self.class_head = nn.Linear(width, len(NAMES) + 1)
+        self.colour_head = nn.Linear(width, len(ALL_COLOURS) + 1)
 
     def forward(self, patches: Tensor, grids: Tensor, batch: DenseBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Loss, and accuracy of class and colour per object from the mean of its chosen patches."""
@@ -59,8 +68,11 @@ class DenseModel(nn.Module):
         hits = []
         for head, truth in zip((self.class_head, self.colour_head), batch.names.T, strict=True):
             logits = head(means.to(head.weight.dtype)).float()
-            loss = loss + nn.functional.cross_entropy(logits, truth)
-            hits.append((logits.argmax(-1) == truth).float().mean())
+            # A batch may hold nothing to judge, as when all its colours are permuted.
+            told = int((truth != UNTOLD).sum())
+            wrong = nn.functional.cross_entropy(logits, truth, ignore_index=UNTOLD, reduction="sum")
+            loss = loss + wrong / max(1, told)
+            hits.append((logits.argmax(-1) == truth).float().sum() / max(1, told))
         return loss, hits[0], hits[1]
 
     def _patch_loss(self, features: Tensor, labels: Tensor) -> Tensor:
@@ -81,42 +93,98 @@ class DenseModel(nn.Module):
         return sums / sizes[:, None]
 
 
+@dataclass(frozen=True)
+class Shot:
+    """One frame uint8 [H,W,3], the owner of each pixel uint8 [H,W], and the labels of owners (see `owner_labels`)."""
+
+    frame: np.ndarray
+    ids: np.ndarray
+    labels: np.ndarray
+
+    def permuted(self, rng: np.random.Generator) -> Shot:
+        """The same in other colours, which are then not judged."""
+        labels = self.labels.copy()
+        labels[1:, 1] = UNTOLD
+        return Shot(np.ascontiguousarray(self.frame[..., rng.permutation(3)]), self.ids, labels)
+
+    def with_thing(self, other: Shot, key: int, rng: np.random.Generator) -> Shot:
+        """With the thing ``key`` of another shot pasted anywhere; it becomes the last owner."""
+        rows, columns = np.nonzero(other.ids == key)
+        down = int(rng.integers(-rows.min(), self.ids.shape[0] - rows.max() + 20))
+        across = int(rng.integers(-columns.min(), self.ids.shape[1] - columns.max() + 20))
+        y, x = rows + down, columns + across
+        inside = (y >= 0) & (x >= 0) & (y < self.ids.shape[0]) & (x < self.ids.shape[1])
+        frame, ids = self.frame.copy(), self.ids.copy()
+        frame[y[inside], x[inside]] = other.frame[rows[inside], columns[inside]]
+        ids[y[inside], x[inside]] = len(self.labels)
+        return Shot(frame, ids, np.concatenate([self.labels, other.labels[key : key + 1]]))
+
+
+def _shot(clip: StoredClip, t: int) -> Shot:
+    return Shot(clip.frames[t], clip.ids[t], owner_labels(clip.objects))
+
+
 class DenseSampler:
     """Draws batches from stored clips; clips that are added while it runs are found."""
 
     def __init__(self, folder: Path, split: str, config: CaptionerConfig) -> None:
         self.folder, self.split, self.config = folder, split, config
-        self.paths = stored(folder, split)
         self.drawn = 0
+        self._look_for_clips()
+
+    def _look_for_clips(self) -> None:
+        self.named, self.strange = stored(self.folder, self.split), stored(self.folder, STRANGERS)
 
     def sample(self, rng: np.random.Generator) -> DenseBatch:
         """One batch."""
         self.drawn += 1
         if self.drawn % 100 == 0:
-            self.paths = stored(self.folder, self.split)
-        chosen = rng.choice(len(self.paths), min(CLIPS_A_STEP, len(self.paths)), replace=False)
+            self._look_for_clips()
+        strange = [read_clip(path) for path in _some(self.strange, STRANGE_CLIPS, rng)]
+        named = [read_clip(path) for path in _some(self.named, CLIPS_A_STEP - len(strange), rng)]
         views: list[tuple[MaskView, np.ndarray, int]] = []
         frames: list[tuple[Picture, np.ndarray]] = []
-        for number in chosen:
-            clip = read_clip(self.paths[number])
-            labels = owner_labels(clip.objects)
-            views += [(view, labels, k) for view, k in self._masks(clip, rng)]
-            t = int(rng.integers(len(clip.frames)))
-            frames.append((view_frame(clip.frames[t], clip.ids[t], self.config), labels))
-        return _assemble(views, frames[:GLOBALS])
+        for clip in [*named, *strange]:
+            views += self._masks(clip, strange, rng)
+            shot = self._varied(clip, int(rng.integers(len(clip.frames))), strange, rng)
+            frames.append((view_frame(shot.frame, shot.ids, self.config), shot.labels))
+        return _assemble(views, frames[-GLOBALS:])
 
-    def _masks(self, clip: StoredClip, rng: np.random.Generator) -> list[tuple[MaskView, int]]:
-        found: list[tuple[MaskView, int]] = []
+    def _varied(self, clip: StoredClip, t: int, strange: list[StoredClip], rng: np.random.Generator) -> Shot:
+        """A frame as it is, or with a nameless thing in it, or in other colours."""
+        shot = _shot(clip, t)
+        if clip.objects[0].class_name == STRANGER:
+            return shot
+        if strange and rng.random() < PASTE_SHARE:
+            other = strange[int(rng.integers(len(strange)))]
+            at = int(rng.integers(len(other.frames)))
+            seen = [k for k, it in enumerate(other.objects) if it.visible_px[at] >= 4 * MIN_MASK_PX]
+            if seen:
+                shot = shot.with_thing(_shot(other, at), int(rng.choice(seen)) + 1, rng)
+        return shot.permuted(rng) if rng.random() < PERMUTED_SHARE else shot
+
+    def _masks(
+        self, clip: StoredClip, strange: list[StoredClip], rng: np.random.Generator
+    ) -> list[tuple[MaskView, np.ndarray, int]]:
+        """Views of some masks of a clip, with the labels of its owners and the owner each shows."""
+        found: list[tuple[MaskView, np.ndarray, int]] = []
         seen = np.argwhere(np.stack([it.visible_px for it in clip.objects]) >= MIN_MASK_PX)
         for k, t in rng.permutation(seen)[: CROPS // CLIPS_A_STEP]:
-            mask = clip.ids[t] == k + 1
+            shot = self._varied(clip, int(t), strange, rng)
+            pasted = len(shot.labels) - len(clip.objects) - 1
+            key = len(shot.labels) - 1 if pasted and rng.random() < 0.5 else int(k) + 1
+            mask = shot.ids == key
             if rng.random() < 0.6:
                 mask = Roughness.sample(rng)(mask, rng)
             if mask.sum() >= MIN_MASK_PX:
-                found.append(
-                    (view_mask(clip.frames[t], clip.ids[t], mask.astype(np.uint8), self.config), int(k))
-                )
+                view = view_mask(shot.frame, shot.ids, mask.astype(np.uint8), self.config)
+                found.append((view, shot.labels, key))
         return found
+
+
+def _some(paths: list[Path], count: int, rng: np.random.Generator) -> list[Path]:
+    chosen = rng.choice(len(paths), min(count, len(paths)), replace=False) if paths else []
+    return [paths[number] for number in chosen]
 
 
 def _assemble(
@@ -129,7 +197,7 @@ def _assemble(
         pictures=[picture for picture, _ in every],
         labels=torch.from_numpy(np.concatenate([labels[picture.owners] for picture, labels in every])),
         owner=torch.from_numpy(np.concatenate(owner)),
-        names=torch.from_numpy(np.stack([labels[k + 1] for _, labels, k in views])),
+        names=torch.from_numpy(np.stack([labels[key] for _, labels, key in views])),
     )
 
 

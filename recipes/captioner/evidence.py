@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from modeling.pixelrefer.questions import MAX_FRAMES
+from modeling.pixelrefer.questions import MAX_FRAMES, MOST_NEIGHBOURS
+from operators.neighbours import Neighbour, choose_neighbours
 from operators.observe import choose_frames
 from recipes.captioner.clips import StoredClip
-from synthetic.grammar import Attributes
+from synthetic.grammar import STRANGER, Attributes
 from synthetic.language import describe
+from synthetic.strangers import describe_stranger
 from synthetic.truth import SyntheticClip
 
 MIN_MASK_PX = 24
@@ -27,14 +29,31 @@ LENIENT_FRAMES = 2
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Frames of one object: ``frames`` (indices into the clip), 0/1 ``masks`` [n,H,W], times, and the truth."""
+class Shown:
+    """Frames on which one object is shown: indices into the clip, 0/1 ``masks`` uint8 [n,H,W], times in seconds.
 
+    ``name``: its true colour (empty where none is clear) and class.
+    """
+
+    name: tuple[str, str]
     frames: list[int]
     masks: np.ndarray
     times_s: list[float]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The object asked about and those near it, the end of the clip in seconds, and the truth."""
+
+    own: Shown
+    near: tuple[Shown, ...]
     end_s: float
     said: Attributes
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        """All objects, the one asked about first."""
+        return (self.own, *self.near)
 
 
 @dataclass(frozen=True)
@@ -46,45 +65,107 @@ class _Choice:
     end_s: float
 
 
-def sample_evidence(clip: StoredClip, index: int, rng: np.random.Generator) -> Evidence | None:
+class Outlines:
+    """Outlines of all objects of a clip: exact, or as rough as one tracker would draw them throughout."""
+
+    def __init__(
+        self,
+        clip: StoredClip | SyntheticClip,
+        rng: np.random.Generator | None,
+        exact_share: float = EXACT_SHARE,
+    ) -> None:
+        """``rng``: None for exact outlines; ``exact_share``: of the objects, to be outlined exactly all the same."""
+        self._clip, self._rng, self._exact_share = clip, rng, exact_share
+        self._faults: dict[int, Roughness | None] = {}
+        self._known: dict[tuple[int, int], np.ndarray] = {}
+
+    def __call__(self, index: int, frame: int) -> np.ndarray:
+        """Mask uint8 [H,W] of an object on a frame; the same each time it is asked for."""
+        key = (index, frame)
+        if key not in self._known:
+            mask = self._clip.ids[frame] == index + 1
+            fault = self._fault(index)
+            rough = mask if fault is None or self._rng is None else fault(mask, self._rng)
+            self._known[key] = rough.astype(np.uint8)
+        return self._known[key]
+
+    def _fault(self, index: int) -> Roughness | None:
+        if index not in self._faults:
+            exact = self._rng is None or self._rng.random() < self._exact_share
+            self._faults[index] = None if exact else Roughness.sample(self._rng)
+        return self._faults[index]
+
+
+def sample_evidence(
+    clip: StoredClip, index: int, rng: np.random.Generator, outlines: Outlines
+) -> Evidence | None:
     """Evidence on one object as a tracker might give it, or None if it is never seen well enough."""
     choice = _choose(clip, index, rng)
-    if choice is None:
+    return None if choice is None else _gathered(clip, index, choice, outlines)
+
+
+def whole_evidence(clip: StoredClip | SyntheticClip, index: int, outlines: Outlines) -> Evidence | None:
+    """Evidence over the whole clip, without loss of frames."""
+    seen = np.flatnonzero(clip.objects[index].visible_px >= MIN_MASK_PX)
+    if not len(seen):
         return None
-    exact = rng.random() < EXACT_SHARE
-    masks = {t: (clip.ids[t] == index + 1) for t in choice.frames.tolist()}
-    if not exact:
-        roughen = Roughness.sample(rng)
-        masks = {t: roughen(mask, rng) for t, mask in masks.items()}
-    kept = [t for t, mask in masks.items() if mask.sum() >= MIN_MASK_PX]
-    if not kept:
-        return None
-    said = describe(clip.objects, index, clip.fps, choice.start_s, choice.end_s).attributes
-    return Evidence(
-        frames=kept,
-        masks=np.stack([masks[t] for t in kept]).astype(np.uint8),
-        times_s=[(t - choice.first) / clip.fps for t in kept],
-        end_s=(choice.last - choice.first) / clip.fps,
-        said=said,
+    frames = np.array(choose_frames(seen, MAX_FRAMES))
+    start_s = (frames[0] - 1) / clip.fps + 1e-3 if frames[0] else 0.0
+    return _gathered(
+        clip, index, _Choice(frames, 0, len(clip.frames), start_s, len(clip.frames) / clip.fps), outlines
     )
 
 
-def exact_evidence(
-    clip: StoredClip | SyntheticClip, index: int, rough: np.random.Generator | None = None
+def _gathered(
+    clip: StoredClip | SyntheticClip, index: int, choice: _Choice, outlines: Outlines
 ) -> Evidence | None:
-    """Evidence over the whole clip without loss; masks roughened by ``rough`` if it is given."""
-    seen = np.flatnonzero(clip.objects[index].visible_px >= MIN_MASK_PX)
-    frames = [t for t in choose_frames(seen, MAX_FRAMES) if (clip.ids[t] == index + 1).any()]
-    if not frames:
+    """The masks of a choice of frames, of the object and its neighbours, and what is true."""
+    said = _truth(clip, index, choice)
+    own = _shown(clip, index, choice.frames.tolist(), choice.first, outlines)
+    if said is None or own is None:
         return None
-    masks = [clip.ids[t] == index + 1 for t in frames]
-    if rough is not None:
-        roughen = Roughness.sample(rough)
-        masks = [found if (found := roughen(mask, rough)).any() else mask for mask in masks]
-    end_s = len(clip.frames) / clip.fps
-    start_s = (frames[0] - 1) / clip.fps + 1e-3 if frames[0] else 0.0
-    said = describe(clip.objects, index, clip.fps, start_s, end_s).attributes
-    return Evidence(frames, np.stack(masks).astype(np.uint8), [t / clip.fps for t in frames], end_s, said)
+    near = (
+        _shown(clip, others, frames, choice.first, outlines)
+        for others, frames in _neighbours(clip, index, choice, own.frames)
+    )
+    end_s = (choice.last - choice.first) / clip.fps
+    return Evidence(own, tuple(shown for shown in near if shown is not None), end_s, said)
+
+
+def _truth(clip: StoredClip | SyntheticClip, index: int, choice: _Choice) -> Attributes | None:
+    it = clip.objects[index]
+    if it.class_name == STRANGER:
+        height, width = clip.ids[0].shape
+        return describe_stranger(it, clip.fps, choice.start_s, choice.end_s, width, height)
+    return describe(clip.objects, index, clip.fps, choice.start_s, choice.end_s).attributes
+
+
+def _shown(
+    clip: StoredClip | SyntheticClip, index: int, frames: list[int], first: int, outlines: Outlines
+) -> Shown | None:
+    kept = [t for t in frames if outlines(index, t).sum() >= MIN_MASK_PX]
+    if not kept:
+        return None
+    masks = np.stack([outlines(index, t) for t in kept])
+    it = clip.objects[index]
+    return Shown((it.colour, it.class_name), kept, masks, [(t - first) / clip.fps for t in kept])
+
+
+def _neighbours(
+    clip: StoredClip | SyntheticClip, index: int, choice: _Choice, shown: list[int]
+) -> list[tuple[int, list[int]]]:
+    """Neighbours by the rule of production: index of each and its frames."""
+    height, width = clip.ids[0].shape
+    scale = np.array([width, height, width, height], np.float32)
+    span = np.zeros(len(clip.frames), bool)
+    span[choice.first : choice.last] = True
+    boxes = [it.boxes / scale for it in clip.objects]
+    seen = [(it.visible_px >= MIN_MASK_PX) & span for it in clip.objects]
+    numbers = [k for k in range(len(clip.objects)) if k != index]
+    found: tuple[Neighbour, ...] = choose_neighbours(
+        boxes[index], seen[index], [(boxes[k], seen[k]) for k in numbers], shown, MOST_NEIGHBOURS
+    )
+    return [(numbers[neighbour.index], list(neighbour.frames)) for neighbour in found]
 
 
 def _choose(clip: StoredClip, index: int, rng: np.random.Generator) -> _Choice | None:

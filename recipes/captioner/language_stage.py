@@ -6,6 +6,7 @@ every frame lies and how it moved, and at the end of the object's tokens what it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from modeling.pixelrefer.tokenizer import WordTokenizer
 from recipes.captioner.cache import CachedFeatures
 from recipes.captioner.progress import Stage, make_optimizer
 from recipes.captioner.samples import IGNORED, SequenceMaker, Sequences
-from synthetic.grammar import DIRECTIONS, ENDINGS, SPEEDS, Attributes
-from synthetic.palette import COLOURS
+from synthetic.casting import HELD_OUT_PAIRS
+from synthetic.grammar import DIRECTIONS, ENDINGS, NAMES, SPEEDS, Attributes
+from synthetic.palette import ALL_COLOURS, COLOURS
 from synthetic.shapes import CLASSES
 
 OBJECTS_A_STEP = 24
@@ -38,16 +40,19 @@ FACTS: dict[str, tuple] = {
     "entered": (None, "left", "right"),
     "other_colour": (None, *COLOURS),
     "other_class": (None, *CLASSES),
+    "partner": (None, 1, 2, "unseen"),
 }
-NAMES: dict[str, tuple[str, ...]] = {"class_name": CLASSES, "colour": COLOURS}
+"""``partner``: which of the neighbours shown the sentence names."""
+CALLED: dict[str, tuple[str, ...]] = {"class_name": NAMES, "colour": ALL_COLOURS}
 
 
 @dataclass(frozen=True)
 class Batch:
     """Some pieces of cached evidence: padded cells of M masks, views, sequences, and truths for the helper heads.
 
-    ``last_tokens`` [M,2]: row and column of the last region token of each mask; ``moves`` [M,9] and ``names`` [M,2]:
-    what the place and name heads should say of each mask; ``facts`` [B,6]: what the fact heads should say.
+    Masks come in the order of their tokens: object after object. ``last_tokens`` [M,2]: row and column of the last
+    region token of each mask; ``moves`` [M,9] and ``names`` [M,2]: what the place and name heads should say of it
+    (IGNORED where that is not to be learned); ``facts`` [B,7]: what the fact heads should say.
     """
 
     cells: Tensor
@@ -74,7 +79,7 @@ class Trainee(nn.Module):
         self._network = [network]  # not registered: its encoder is not trained here
         width = network.config.language.width
         self.place_head = nn.Linear(width, 3 * len(PLACE_SCALES))
-        self.name_heads = nn.ModuleDict({name: nn.Linear(width, len(all_)) for name, all_ in NAMES.items()})
+        self.name_heads = nn.ModuleDict({name: nn.Linear(width, len(all_)) for name, all_ in CALLED.items()})
         self.fact_heads = nn.ModuleDict({name: nn.Linear(width, len(all_)) for name, all_ in FACTS.items()})
 
     def forward(self, batch: Batch, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -114,7 +119,7 @@ class Trainee(nn.Module):
         )
         for heads, states, truths, weight in asked:
             for (name, head), truth in zip(heads.items(), truths.T, strict=True):
-                wrong = nn.functional.cross_entropy(head(states).float(), truth)
+                wrong = nn.functional.cross_entropy(head(states).float(), truth, ignore_index=IGNORED)
                 parts[name] = wrong.item()
                 total = total + weight * wrong
         return total, parts
@@ -138,17 +143,28 @@ def look(attention: InfusionAttention, query: Tensor, view: Tensor) -> Tensor:
     return attention.out_proj(heard.flatten(2) + value_bias)
 
 
-def fact_numbers(said: Attributes) -> list[int]:
-    """Numbers of the true facts, in the order of :data:`FACTS`."""
+def fact_numbers(said: Attributes, near: Sequence[Sequence[str]]) -> list[int]:
+    """Numbers of the true facts, in the order of :data:`FACTS`; ``near``: colour and class of the neighbours."""
     colour, class_name = said.other or (None, None)
-    values = {"other_colour": colour, "other_class": class_name}
+    values = {"other_colour": colour, "other_class": class_name, "partner": _partner(said, near)}
     return [
         all_.index(values[name] if name in values else getattr(said, name)) for name, all_ in FACTS.items()
     ]
 
 
-def _name_numbers(said: Attributes) -> list[int]:
-    return [all_.index(getattr(said, name)) for name, all_ in NAMES.items()]
+def _partner(said: Attributes, near: Sequence[Sequence[str]]) -> int | str | None:
+    if said.other is None:
+        return None
+    places = [number for number, name in enumerate(near, start=1) if tuple(name) == said.other]
+    return places[0] if places else "unseen"
+
+
+def _name_numbers(name: tuple[str, str]) -> list[int]:
+    """Class and colour number, in the order of :data:`CALLED`."""
+    colour, class_name = name
+    if name in HELD_OUT_PAIRS:
+        return [IGNORED, IGNORED]
+    return [NAMES.index(class_name), ALL_COLOURS.index(colour) if colour else IGNORED]
 
 
 class BatchMaker:
@@ -171,11 +187,11 @@ class BatchMaker:
     def batch(self, chosen: list[int], rng: np.random.Generator) -> Batch:
         """The batch of these pieces of evidence."""
         cached = self.cached
-        masks = [_span(cached.mask_ends, number) for number in chosen]
-        rows = torch.tensor([mask for span in masks for mask in span])
+        notes, said = [cached.notes[number] for number in chosen], [self.said[number] for number in chosen]
+        objects = [masks for note in notes for masks in note["masks"]]
+        rows = torch.tensor([mask for masks in objects for mask in masks])
         cells = [torch.arange(*_limits(cached.cell_ends, mask)) for mask in rows.tolist()]
-        said = [self.said[number] for number in chosen]
-        sequences = self.sequences.make([cached.notes[number] for number in chosen], said, rng)
+        sequences = self.sequences.make(notes, said, rng)
         return Batch(
             cells=nn.utils.rnn.pad_sequence([cached.cells[part] for part in cells], batch_first=True),
             position_xy=nn.utils.rnn.pad_sequence([cached.position_xy[p] for p in cells], batch_first=True),
@@ -184,20 +200,20 @@ class BatchMaker:
             globals_=cached.globals_[cached.global_of_mask[rows]],
             sequences=sequences,
             last_tokens=_last_tokens(sequences.ids == self.sequences.region, self.sequences.mask_num),
-            moves=torch.cat([_moves(cached.places[list(span)]) for span in masks]),
-            names=torch.tensor(
-                [_name_numbers(true) for true, span in zip(said, masks, strict=True) for _ in span]
+            moves=torch.cat([_moves(cached.places[masks]) for masks in objects]),
+            names=torch.tensor([_name_numbers(name) for note in notes for name in _names_of_masks(note)]),
+            facts=torch.tensor(
+                [fact_numbers(true, note["names"][1:]) for true, note in zip(said, notes, strict=True)]
             ),
-            facts=torch.tensor([fact_numbers(true) for true in said]),
         )
+
+
+def _names_of_masks(note: dict) -> list[tuple[str, str]]:
+    return [tuple(name) for name, masks in zip(note["names"], note["masks"], strict=True) for _ in masks]
 
 
 def _limits(ends: Tensor, number: int) -> tuple[int, int]:
     return (int(ends[number - 1]) if number else 0), int(ends[number])
-
-
-def _span(ends: Tensor, number: int) -> range:
-    return range(*_limits(ends, number))
 
 
 def _last_tokens(is_region: Tensor, mask_num: int) -> Tensor:

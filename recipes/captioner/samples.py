@@ -1,4 +1,4 @@
-"""Token sequences of stage 2: one object's evidence, then several questions with their true answers."""
+"""Token sequences of stage 2: one object's evidence and its neighbours', then several questions with their answers."""
 
 from __future__ import annotations
 
@@ -67,21 +67,21 @@ class SequenceMaker:
         self.kinds: tuple[QuestionKind, ...] = tuple(WORDING)
 
     def make(self, notes: Sequence[dict], said: Sequence[Attributes], rng: np.random.Generator) -> Sequences:
-        """A batch over pieces of evidence, each given by its times and end (``notes``) and its truth."""
+        """A batch over pieces of evidence, each given by its note (see `CachedFeatures`) and its truth."""
         made = [
             self._one(note, true, self._choose(note, rng)) for note, true in zip(notes, said, strict=True)
         ]
         return _stack(made)
 
     def _choose(self, note: dict, rng: np.random.Generator) -> list[QuestionKind]:
-        if len(note["times"]) == 1:
+        if len(note["times"][0]) == 1:
             return list(SINGLE_FRAME)
         return [*ALWAYS, SOMETIMES[int(rng.integers(len(SOMETIMES)))]]
 
-    def prompt(self, kind: QuestionKind, times_s: Sequence[float], end_s: float) -> list[int]:
-        """Token ids of the whole prompt of one question."""
-        tag = timed_region_tag(times_s, self.mask_num)
-        return self.tokenizer.encode(render(place_regions(question(kind, end_s), [tag])))
+    def prompt(self, kind: QuestionKind, times_s: Sequence[Sequence[float]], end_s: float) -> list[int]:
+        """Token ids of the whole prompt of one question; ``times_s`` of each object shown."""
+        tags = [timed_region_tag(times, self.mask_num) for times in times_s]
+        return self.tokenizer.encode(render(place_regions(question(kind, end_s, len(tags) - 1), tags)))
 
     def _one(self, note: dict, said: Attributes, chosen: Sequence[QuestionKind]) -> _Sequence:
         prompts = [self.prompt(kind, note["times"], note["end"]) for kind in chosen]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,9 @@ from modeling.pixelrefer.crops import crop_lite, global_view
 from modeling.pixelrefer.images import ImagePacker, patch_rows
 from modeling.pixelrefer.inputs import PackedImages
 from modeling.pixelrefer.region import position_grid
-from synthetic.palette import COLOURS
-from synthetic.shapes import CLASSES
+from synthetic.casting import HELD_OUT_PAIRS
+from synthetic.grammar import NAMES
+from synthetic.palette import ALL_COLOURS
 from synthetic.truth import ObjectTruth
 
 SAMPLES = 3
@@ -78,10 +80,21 @@ def owners_of(ids: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     return present[counts.argmax(1)]
 
 
-def owner_labels(objects: tuple[ObjectTruth, ...]) -> np.ndarray:
-    """Table int64 [n+1, 2] from owner id to class and colour number; 0 is background in both."""
-    named = [(CLASSES.index(it.class_name) + 1, COLOURS.index(it.colour) + 1) for it in objects]
-    return np.array([(0, 0), *named], np.int64)
+UNTOLD = -100
+"""Label of what is not to be learned from."""
+
+
+def owner_labels(objects: Sequence[ObjectTruth]) -> np.ndarray:
+    """Table int64 [n+1, 2] from owner id to class and colour number; 0 is background in both.
+
+    Pairs kept for testing have no class here, things of no clear colour no colour (:data:`UNTOLD`).
+    """
+    return np.array([(0, 0), *(_label(it) for it in objects)], np.int64)
+
+
+def _label(it: ObjectTruth) -> tuple[int, int]:
+    name = UNTOLD if (it.colour, it.class_name) in HELD_OUT_PAIRS else NAMES.index(it.class_name) + 1
+    return name, ALL_COLOURS.index(it.colour) + 1 if it.colour else UNTOLD
 
 
 def pack(pictures: list[Picture], packer: ImagePacker) -> PackedImages:

@@ -10,7 +10,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 
 from modeling.pixelrefer.history import previous_caption
-from modeling.pixelrefer.questions import LONG_SIDE_PX, MAX_FRAMES, PROMPT_VERSION, question
+from modeling.pixelrefer.questions import (
+    LONG_SIDE_PX,
+    MAX_FRAMES,
+    MOST_NEIGHBOURS,
+    PROMPT_VERSION,
+    question,
+)
 from operators.describe import DescribeSettings
 from pipelines.asking import Asking
 from pipelines.narration import NarrationSettings
@@ -65,8 +71,9 @@ class NarratorSettings(BaseModel):
     def asking(self) -> Asking:
         """Questions worded and pictures sized as the captioner was trained on."""
         return Asking(
-            question=lambda end_s: question("detail", end_s),
+            question=lambda end_s, near: question("detail", end_s, near),
             prompt_version=PROMPT_VERSION,
+            neighbours=MOST_NEIGHBOURS,
             long_side_px=LONG_SIDE_PX,
             max_new_tokens=self.max_new_tokens,
             history=self._history(),

@@ -119,7 +119,7 @@ def test_the_last_sentence_reaches_the_prompts_of_cameras_that_want_it(world: Wo
             return previous_caption(previous) if camera_id == wanted else ""
 
         world.captioner.requests.clear()
-        asking = Asking(question=lambda end_s: "<region> what?", history=history)
+        asking = Asking(question=lambda end_s, near: "<region> what?", history=history)
         world.topic.offset, world.topic.metadata = None, ""
         world.topic.work(Narrating(world.store, world.captioner, world.clock, asking))
         return [request.question for request in world.captioner.requests]

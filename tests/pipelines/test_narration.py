@@ -86,7 +86,7 @@ class World:
 
     def work(self) -> list[Narration]:
         """A fresh narrator takes the partition and works off what is there."""
-        asking = Asking(question=lambda end_s: f"<region> until {end_s}", prompt_version="t")
+        asking = Asking(question=lambda end_s, near: f"<region> until {end_s}", prompt_version="t")
         self.narrating = Narrating(
             self.store, self.captioner, self.clock, asking, self.partials, self.settings
         )
@@ -300,7 +300,12 @@ def test_a_clip_that_always_fails_is_given_up(world: World) -> None:
     world.captioner.reply = lambda request: ZeroDivisionError("bug")
     world.add(masklet("cam-1"))
     narrating = Narrating(
-        world.store, world.captioner, world.clock, Asking(question=str), None, world.settings
+        world.store,
+        world.captioner,
+        world.clock,
+        Asking(question=lambda end_s, near: "?"),
+        None,
+        world.settings,
     )
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):

@@ -12,18 +12,22 @@ from modeling.pixelrefer.generate import Captioner
 from modeling.pixelrefer.processor import Processor
 from modeling.pixelrefer.questions import MAX_FRAMES
 from modeling.pixelrefer.region import InfusionAttention
+from modeling.pixelrefer.tokenizer import WordTokenizer
 from recipes.captioner import encoder_stage, language_stage
 from recipes.captioner.cache import CachedFeatures, read_cache, write_cache
-from recipes.captioner.clips import make_clips, read_clip
+from recipes.captioner.clips import STRANGERS, clip_path, make_clips, read_clip
 from recipes.captioner.encoder_stage import train_encoder
-from recipes.captioner.evidence import Roughness, exact_evidence, sample_evidence
+from recipes.captioner.evidence import Outlines, Roughness, sample_evidence, whole_evidence
 from recipes.captioner.export import export_captioner
 from recipes.captioner.language_stage import Trainee, look, train_language
 from recipes.captioner.network import PATCHES, new_network
 from recipes.captioner.progress import load_state
 from recipes.captioner.samples import IGNORED, SequenceMaker
+from recipes.captioner.warm_start import warm_start
 from recipes.captioner.words import build_tokenizer
 from recipes.evaluate_captioner import evaluate, judged_objects, request_for
+from synthetic.casting import HELD_OUT_PAIRS
+from synthetic.grammar import STRANGER
 from synthetic.world import sample_clip
 
 CPU = torch.device("cpu")
@@ -34,6 +38,7 @@ TOKENIZER = build_tokenizer()
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("captioner") / "clips"
     make_clips(folder, "train", 0, 3)
+    make_clips(folder, STRANGERS, 0, 1)
     return folder
 
 
@@ -47,7 +52,8 @@ def cached(clips: Path) -> CachedFeatures:
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoder_stage, "CROPS", 3)
-    monkeypatch.setattr(encoder_stage, "CLIPS_A_STEP", 1)
+    monkeypatch.setattr(encoder_stage, "CLIPS_A_STEP", 2)
+    monkeypatch.setattr(encoder_stage, "STRANGE_CLIPS", 1)
     monkeypatch.setattr(language_stage, "OBJECTS_A_STEP", 3)
 
 
@@ -92,15 +98,39 @@ def test_an_exported_captioner_loads_and_is_scored(tmp_path: Path) -> None:
     assert 0 <= scores["class"] <= 1 and len(scores["samples"]) == scores["objects"]
 
 
-def test_training_prompts_are_those_of_production(clips: Path) -> None:
-    clip = sample_clip(0, "train")
-    evidence = exact_evidence(read_clip(sorted(clips.iterdir())[0]), 1)
-    assert evidence is not None
+def test_training_prompts_are_those_of_production(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recipes.captioner.evidence.MOST_NEIGHBOURS", 2)
+    clip = read_clip(clip_path(clips, "train", 0))
+    pieces = [whole_evidence(clip, k, Outlines(clip, None)) for k in range(len(clip.objects))]
+    evidence = next(piece for piece in pieces if piece is not None and piece.near)
     network = new_network(len(TOKENIZER), 0)
     maker = SequenceMaker(TOKENIZER, network.config.mask_num)
-    mine = maker.prompt("detail", evidence.times_s, evidence.end_s)
+    mine = maker.prompt("detail", [shown.times_s for shown in evidence.shown], evidence.end_s)
     captioner = Captioner(network, Processor(network.config, PATCHES, TOKENIZER), TOKENIZER)
     assert captioner.processor.prepare(request_for(clip, evidence)).ids.tolist() == mine
+
+
+def test_pairs_kept_for_testing_are_not_learned_from(cached: CachedFeatures) -> None:
+    said = [cached.attributes(number) for number in range(len(cached.notes))]
+    assert {it.class_name for it in said} > {STRANGER}
+    assert not HELD_OUT_PAIRS & {(it.colour, it.class_name) for it in said}
+    assert not HELD_OUT_PAIRS & {it.other for it in said}
+
+
+def test_an_earlier_captioner_is_begun_with_word_by_word(tmp_path: Path) -> None:
+    earlier = new_network(len(TOKENIZER), 1)
+    export_captioner(earlier, TOKENIZER, tmp_path)
+    words = WordTokenizer.build(["new", *(word for word in TOKENIZER.vocabulary if word[0].isalpha())])
+    network = new_network(len(words), 2)
+    assert warm_start(network, words, tmp_path) == []
+    table, before = network.model.embed_tokens.weight, earlier.model.embed_tokens.weight
+    for word in ("red", "duck"):
+        row, old = words.id_of(word), TOKENIZER.id_of(word)
+        torch.testing.assert_close(table[row], before[old].half().float())
+    torch.testing.assert_close(
+        network.model.mm_projector.readout[0].weight,
+        earlier.model.mm_projector.readout[0].weight.half().float(),
+    )
 
 
 def test_pairs_see_the_prefix_and_themselves_only(cached: CachedFeatures) -> None:
@@ -111,7 +141,7 @@ def test_pairs_see_the_prefix_and_themselves_only(cached: CachedFeatures) -> Non
     assert mask[second][parts == 0].all() and not mask[second][parts == 1].any()
     assert batch.positions[0, second] == batch.prefix_ends[0]
     told = batch.targets[0][parts == 1]
-    assert TOKENIZER.decode(told[told != IGNORED].tolist()).startswith("a")
+    assert TOKENIZER.decode(told[told != IGNORED].tolist()).startswith(("a", "something"))
 
 
 def test_training_attention_equals_that_of_the_network() -> None:
@@ -127,10 +157,12 @@ def test_evidence_keeps_to_the_frames_on_which_the_object_is_seen(clips: Path) -
     for path in sorted(clips.iterdir()):
         clip = read_clip(path)
         for k, it in enumerate(clip.objects):
-            evidence = sample_evidence(clip, k, rng)
+            evidence = sample_evidence(clip, k, rng, Outlines(clip, rng))
             if evidence is not None:
-                assert len(evidence.frames) <= MAX_FRAMES and (it.visible_px[evidence.frames] > 0).all()
-                assert 0 <= evidence.times_s[0] <= evidence.times_s[-1] < evidence.end_s <= 4.0
+                frames, times_s = evidence.own.frames, evidence.own.times_s
+                assert len(frames) <= MAX_FRAMES and (it.visible_px[frames] > 0).all()
+                assert 0 <= times_s[0] <= times_s[-1] < evidence.end_s <= 4.0
+                assert all(set(near.frames) <= set(frames) for near in evidence.near)
 
 
 def test_rough_masks_stay_near_the_true_one() -> None:

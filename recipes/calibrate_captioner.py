@@ -1,0 +1,105 @@
+"""Find out how often a captioner's words are right, and write it into its folder as ``calibration.json``.
+
+    python -m recipes.calibrate_captioner weights/captioner-embedded --worlds 120 --strangers 60
+
+Worlds are new ones of the training split and new nameless things: nothing that was trained on, and nothing by which the
+captioner is scored. Below ``--unsure-below`` of calibrated probability a class is not named (see
+`modeling.pixelrefer.calibration`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from modeling.pixelrefer.calibration import FILE, Calibration
+from modeling.pixelrefer.checkpoint import GenerationSettings
+from modeling.pixelrefer.generate import Captioner
+from modeling.pixelrefer.tokenizer import WordTokenizer
+from recipes.captioner.certainty import calibration_error, rising_curve, word_certainties
+from recipes.captioner.clips import FPS, FRAMES
+from recipes.captioner.evidence import Outlines, whole_evidence
+from recipes.evaluate_captioner import judged_objects, request_for
+from synthetic.grammar import STRANGER
+from synthetic.palette import ALL_COLOURS
+from synthetic.shapes import CLASSES
+from synthetic.strangers import sample_stranger_clip
+from synthetic.truth import SyntheticClip
+from synthetic.world import sample_clip
+
+SEED_BASE, STRANGER_BASE = 70_000_000, 71_000_000
+UNSURE_BELOW = 0.75
+
+Cases = dict[str, list[tuple[float, bool]]]
+
+
+def gather_cases(captioner: Captioner, clips: list[SyntheticClip]) -> Cases:
+    """Raw probability of each class and colour word said, and whether it was right."""
+    cases: Cases = defaultdict(list)
+    tokenizer = captioner.tokenizer
+    assert isinstance(tokenizer, WordTokenizer)
+    for number, clip in enumerate(clips):
+        outlines = Outlines(clip, np.random.default_rng([number, 9]), exact_share=0.1)
+        for k in judged_objects(clip):
+            evidence = whole_evidence(clip, k, outlines)
+            if evidence is None:
+                continue
+            said = word_certainties(captioner.describe(request_for(clip, evidence)), tokenizer)
+            true = {"class": evidence.said.class_name, "colour": evidence.said.colour}
+            for kind, (word, probability) in said.items():
+                if word != STRANGER:
+                    cases[kind].append((probability, word == true[kind]))
+    return cases
+
+
+def calibration_json(cases: Cases, unsure_below: float) -> dict:
+    """The content of the file."""
+    words = {"class": list(CLASSES), "colour": list(ALL_COLOURS)}
+    curves = [
+        {"words": words[kind], "knots": rising_curve(*zip(*cases[kind], strict=True))} for kind in words
+    ]
+    caution = {
+        "names": list(CLASSES),
+        "articles": ["a", "an", "the"],
+        "unsure_below": unsure_below,
+        "instead": STRANGER,
+    }
+    return {"curves": curves, "caution": caution}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("--worlds", type=int, default=120)
+    parser.add_argument("--strangers", type=int, default=60)
+    parser.add_argument("--unsure-below", type=float, default=UNSURE_BELOW)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    try:
+        loaded = Captioner.load(chosen.weights)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"calibrate_captioner: {error}\n")
+    raw = Captioner(loaded.network, loaded.processor, loaded.tokenizer, GenerationSettings(), Calibration())
+    clips = [
+        sample_clip(SEED_BASE + number, "train", frames=FRAMES, fps=FPS) for number in range(chosen.worlds)
+    ]
+    clips += [sample_stranger_clip(STRANGER_BASE + number) for number in range(chosen.strangers)]
+    cases = gather_cases(raw, clips)
+    content = calibration_json(cases, chosen.unsure_below)
+    (chosen.weights / FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    for kind, found in cases.items():
+        sure, right = zip(*found, strict=True)
+        error = calibration_error(sure, right)
+        print(f"{kind}: {len(found)} words, {np.mean(right):.3f} right, raw calibration error {error:.3f}")
+
+
+if __name__ == "__main__":
+    main()
