@@ -10,6 +10,7 @@ from contracts.clips import ClipRecord
 from contracts.deadletter import DeadLetter
 from contracts.events import CameraStateChanged, Gap, TrackEvent
 from contracts.narrations import Narration, Partial
+from contracts.prompts import Prompt
 from contracts.segments import SegmentHeader
 from contracts.tracks import TrackUpdate
 
@@ -26,6 +27,7 @@ EVENTS = "streamrefer.events.v1"
 GAPS = "streamrefer.gaps.v1"
 NARRATIONS = "streamrefer.narrations.v1"
 PARTIALS = "streamrefer.partials.v1"
+PROMPTS = "streamrefer.prompts.v1"
 DEADLETTER = "streamrefer.deadletter.v1"
 
 
@@ -60,5 +62,6 @@ TOPICS: tuple[Topic, ...] = (
     Topic(GAPS, Gap, 7 * DAY_MS),
     Topic(NARRATIONS, Narration, 30 * DAY_MS),
     Topic(PARTIALS, Partial, 10 * MINUTE_MS),
+    Topic(PROMPTS, Prompt, DAY_MS),
     Topic(DEADLETTER, DeadLetter, 30 * DAY_MS),
 )

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from modeling.pixelrefer.prompt import clean_words
+from modeling.pixelrefer.prompt import PLACEHOLDER, clean_words
 
 INSTRUCTIONS_VERSION = "1"
 """Rises with any change of the wording below: answers are comparable only under one version."""
@@ -42,10 +42,16 @@ LANGUAGES = {
 """Languages called by name; of others the tag is given as it is."""
 
 
-def describe_instruction(style: Style, instruction: str | None = None, language: str | None = None) -> str:
-    """The question that asks for a narration of one object, with a camera's own `instruction` behind it."""
+def describe_instruction(
+    style: Style, instruction: str | None = None, language: str | None = None, neighbours: int = 0
+) -> str:
+    """The question that asks for a narration of one object, with a camera's own `instruction` behind it.
+
+    `neighbours`: how many other objects are shown with it.
+    """
+    near = f"Near it: {' and '.join([PLACEHOLDER] * neighbours)}." if neighbours else ""
     own = clean_words(instruction or "")
-    return " ".join(part for part in (STYLES[style], own, answer_in(language)) if part)
+    return " ".join(part for part in (STYLES[style], near, own, answer_in(language)) if part)
 
 
 def answer_in(language: str | None) -> str:

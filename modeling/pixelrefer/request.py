@@ -17,6 +17,8 @@ MOST_MASKS = 64
 MOST_FRAMES = 256
 MOST_NEW_TOKENS = 2048
 LARGEST_SIDE_PX = 8192
+LARGEST_PIXELS = 1 << 24
+"""One frame, and one mask: 4096 x 4096. Resizing takes several numbers a pixel."""
 MOST_FRAME_PIXELS = 1 << 26
 """All frames together: 32 of 1920 x 1080."""
 MOST_MASK_PIXELS = 1 << 27
@@ -119,6 +121,10 @@ def _check_frames(frames: object) -> None:
     _require(side <= LARGEST_SIDE_PX, f"a frame side of {side} px is too large, at most {LARGEST_SIDE_PX}")
     pixels = frames.size // 3
     _require(
+        pixels // frames.shape[0] <= LARGEST_PIXELS,
+        f"frames of {frames.shape[2]} x {frames.shape[1]} are too large, at most {LARGEST_PIXELS} pixels",
+    )
+    _require(
         pixels <= MOST_FRAME_PIXELS,
         f"the frames have {pixels} pixels together, at most {MOST_FRAME_PIXELS}: send fewer or smaller ones",
     )
@@ -141,6 +147,11 @@ def _check_masks(masks: object, frame_pixels: int) -> None:
     _require(masks.shape[0] <= MOST_MASKS, f"{masks.shape[0]} masks are too many, at most {MOST_MASKS}")
     side = max(masks.shape[1:])
     _require(side <= LARGEST_SIDE_PX, f"a mask side of {side} px is too large, at most {LARGEST_SIDE_PX}")
+    height, width = masks.shape[1:]
+    _require(
+        height * width <= LARGEST_PIXELS,
+        f"masks of {width} x {height} are too large, at most {LARGEST_PIXELS} pixels",
+    )
     pixels = max(masks.size, masks.shape[0] * frame_pixels)
     _require(
         pixels <= MOST_MASK_PIXELS,

@@ -17,6 +17,13 @@ app = typer.Typer(help="Subscribe cameras.", no_args_is_help=True)
 
 DATA = typer.Option(None, "--data", help="data folder of the running stack")
 JSON = typer.Option(False, "--json", help="print JSON")
+STYLE = typer.Option(None, "--style", help="short or detailed sentences")
+INSTRUCTION = typer.Option(
+    None,
+    "--instruction",
+    help='what to look for, in words; "" for none (captioners that follow instructions)',
+)
+LANGUAGE = typer.Option(None, "--language", help="language of the instruction and its answers: de, pt-BR")
 STATE_STYLE = {"live": "green", "connecting": "yellow", "degraded": "yellow", "lost": "red", "stopped": "dim"}
 
 
@@ -26,6 +33,9 @@ def add(
     source: str = typer.Argument(help="rtsp://, http(s)://, HLS address, or a video file"),
     loop: bool = typer.Option(False, help="files: play again and again"),
     fps: float = typer.Option(4.0, help="frames a second given to the models"),
+    style: str | None = STYLE,
+    instruction: str | None = INSTRUCTION,
+    language: str | None = LANGUAGE,
     data: Path | None = DATA,
     as_json: bool = JSON,
 ) -> None:
@@ -40,10 +50,37 @@ def add(
     if not 0 < fps <= 30:
         fail(f"--fps wants more than 0 and at most 30, not {fps:g}", 2)
     body = {"camera_id": camera_id, "source": place, "loop": loop, "sample_fps": fps}
+    body |= wording(style, instruction, language)
     added = call(gateway_address(data), "POST", "/v1/cameras", json=body)
     typer.echo(
         json.dumps(added) if as_json else f"camera '{camera_id}' added; see it with: streamrefer watch"
     )
+
+
+@app.command("set")
+def set_wording(
+    camera_id: str,
+    style: str | None = STYLE,
+    instruction: str | None = INSTRUCTION,
+    language: str | None = LANGUAGE,
+    data: Path | None = DATA,
+    as_json: bool = JSON,
+) -> None:
+    """Change how a camera is narrated, from its next clip on."""
+    body = wording(style, instruction, language)
+    if not body:
+        fail("nothing to set: give --style, --instruction or --language", 2)
+    camera = call(gateway_address(data), "PATCH", f"/v1/cameras/{camera_id}", json=body)
+    told = ", ".join(f"{name} {camera[name] or 'none'}" for name in ("style", "instruction", "language"))
+    typer.echo(json.dumps(camera) if as_json else f"camera '{camera_id}': {told}")
+
+
+def wording(style: str | None, instruction: str | None, language: str | None) -> dict[str, str | None]:
+    """The fields given, as the gateway takes them; an empty instruction or language means none."""
+    if style not in (None, "short", "detailed"):
+        fail(f"--style is short or detailed, not {style}", 2)
+    given = {"style": style, "instruction": instruction, "language": language}
+    return {name: value or None for name, value in given.items() if value is not None}
 
 
 @app.command("list")

@@ -38,10 +38,10 @@ def gateway_address(data: Path | None) -> str:
     return address.rstrip("/")
 
 
-def call(address: str, method: str, path: str, **options: Any) -> Any:
+def call(address: str, method: str, path: str, timeout_s: float = TIMEOUT_S, **options: Any) -> Any:
     """One request; returns the JSON answer (None when empty). Problems and dead gateways end the program."""
     try:
-        response = httpx.request(method, address + path, timeout=TIMEOUT_S, **options)
+        response = httpx.request(method, address + path, timeout=timeout_s, **options)
     except httpx.TransportError as error:
         fail(f"the gateway at {address} does not answer ({error}); is `streamrefer up` running?")
     if response.is_success:

@@ -13,7 +13,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-VERBS = ("up", "down", "demo", "watch", "ledger", "doctor", "version")
+VERBS = ("up", "down", "demo", "watch", "ask", "ledger", "doctor", "version")
 NOUNS = ("camera",)
 
 

@@ -20,7 +20,8 @@ from fastapi.staticfiles import StaticFiles
 from contracts.base import is_camera_id
 from services.adapters.kafka import KafkaPublisher, ensure_topics
 from services.adapters.objects import ObjectsConnection, S3Objects
-from services.gateway import cameras, events, media, problems
+from services.captioner import takes_any_question
+from services.gateway import cameras, events, media, problems, questions
 from services.gateway.feed import Feed
 from services.gateway.limits import BodyLimit
 from services.gateway.live import LiveSegments
@@ -36,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(_connect, app, settings, asyncio.get_running_loop())
         yield
+        app.state.desk.close()
         app.state.live.stop()
         app.state.feed.stop()
         app.state.publisher.close()
@@ -44,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.include_router(cameras.router)
+    app.include_router(questions.router)
     app.include_router(media.router)
     app.add_api_route("/v1/events", all_events, methods=["GET"], tags=["events"])
     app.add_api_route("/v1/cameras/{camera_id}/events", camera_events, methods=["GET"], tags=["events"])
@@ -61,6 +64,10 @@ def _connect(app: FastAPI, settings: Settings, loop: asyncio.AbstractEventLoop) 
     app.state.store = S3Objects(ObjectsConnection.of(settings))
     app.state.feed = Feed(settings.kafka_bootstrap, loop)
     app.state.feed.start()
+    app.state.any_question = takes_any_question(settings)
+    app.state.desk = questions.Desk.of(
+        settings, app.state.feed.recent, app.state.store, app.state.publisher, app.state.any_question
+    )
     app.state.live = LiveSegments(settings.kafka_bootstrap, app.state.store, app.state.feed)
     app.state.live.start()
     app.state.feed.ready.wait(15)

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts import topics
 from contracts.base import CAMERA_ID_PATTERN
-from contracts.cameras import CameraSettings
+from contracts.cameras import LONGEST_INSTRUCTION, CameraSettings, Language, Style
+from modeling.pixelrefer.prompt import clean_words
 from services.gateway.feed import Feed
 from services.gateway.problems import Problem
 
@@ -19,10 +20,20 @@ router = APIRouter(prefix="/v1/cameras", tags=["cameras"])
 DELIVERY_TIMEOUT_S = 10.0
 
 
-class NewCamera(BaseModel):
-    """A camera to subscribe. ``source`` is an RTSP, HTTP(S) or HLS address, or a file on the ingest host."""
+class Wording(BaseModel):
+    """How a camera is narrated; takes effect with its next clip. Fields left out stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
+
+    style: Style = Field("detailed", description="how much each narration says")
+    instruction: str | None = Field(
+        None, max_length=LONGEST_INSTRUCTION, description="what to look for; null or empty for none"
+    )
+    language: Language | None = Field(None, description="of the instruction and its answers, as in BCP 47")
+
+
+class NewCamera(Wording):
+    """A camera to subscribe. ``source`` is an RTSP, HTTP(S) or HLS address, or a file on the ingest host."""
 
     camera_id: str = Field(pattern=CAMERA_ID_PATTERN)
     source: str = Field(min_length=1, max_length=2048)
@@ -41,6 +52,9 @@ def view(feed: Feed, camera: CameraSettings) -> dict[str, Any]:
         "wanted": camera.wanted,
         "loop": camera.loop,
         "sample_fps": camera.sample_fps,
+        "style": camera.style,
+        "instruction": camera.instruction,
+        "language": camera.language,
         "created_at": camera.created_at,
         "state": fresh.state if fresh else "connecting",
         "cause": fresh.cause if fresh else None,
@@ -69,9 +83,22 @@ async def add_camera(new: NewCamera, request: Request) -> dict[str, Any]:
                 f"there is a camera '{new.camera_id}' already ({feed.cameras[new.camera_id].masked_source})",
                 "choose another id, or remove that camera first",
             )
-        camera = CameraSettings(**new.model_dump(), created_at=time.time())
+        fields = new.model_dump() | wording(new, request.app.state.any_question)
+        camera = CameraSettings(**fields, created_at=time.time())
         await _publish(request, camera.camera_id, camera.to_bytes())
         feed.cameras[camera.camera_id] = camera
+    return view(feed, camera)
+
+
+@router.patch("/{camera_id}")
+async def change_camera(camera_id: str, change: Wording, request: Request) -> dict[str, Any]:
+    """Change how a camera is narrated, from its next clip on; its video is not interrupted."""
+    feed: Feed = request.app.state.feed
+    async with request.app.state.cameras_lock:
+        changes = wording(change, request.app.state.any_question)
+        camera = known(feed, camera_id).model_copy(update=changes)
+        await _publish(request, camera_id, camera.to_bytes())
+        feed.cameras[camera_id] = camera
     return view(feed, camera)
 
 
@@ -82,6 +109,23 @@ async def remove_camera(camera_id: str, request: Request) -> None:
         known(feed, camera_id)
         await _publish(request, camera_id, None)
         feed.cameras.pop(camera_id, None)
+
+
+def wording(given: Wording, any_question: bool) -> dict[str, Any]:
+    """The fields of a wording that were given, cleaned. Raises Problem for what the captioner cannot follow."""
+    fields = given.model_dump(include=Wording.model_fields.keys() & given.model_fields_set)
+    if "instruction" in fields:
+        fields["instruction"] = clean_words(fields["instruction"] or "") or None
+    foreign = (fields.get("language") or "en").split("-")[0] != "en"
+    if any_question or not (fields.get("instruction") or foreign):
+        return fields
+    what = "cannot follow instructions" if fields.get("instruction") else "speaks English only"
+    raise Problem(
+        422,
+        "instruction_unsupported",
+        f"the captioner that is served {what}: it was trained on a handful of questions of its own",
+        "choose the style short or detailed, or serve one of the larger captioners",
+    )
 
 
 def known(feed: Feed, camera_id: str) -> CameraSettings:

@@ -18,7 +18,10 @@ from kafka import TopicPartition
 from contracts import topics
 from contracts.base import InvalidMessage, Message
 from contracts.cameras import CameraSettings
+from contracts.clips import ClipRecord
 from contracts.events import CameraStateChanged
+from contracts.tracks import TrackUpdate
+from pipelines.recent import RecentClips
 from services.adapters.kafka import committed_consumer
 
 log = logging.getLogger("streamrefer.gateway")
@@ -31,6 +34,7 @@ EVENT_NAMES = {
     topics.GAPS: "gap",
     topics.NARRATIONS: "narration",
     topics.PARTIALS: "partial",
+    topics.PROMPTS: "question",
 }
 MESSAGES = {topic.name: topic.message for topic in topics.TOPICS}
 RING_EVENTS = 4000
@@ -62,6 +66,7 @@ class Feed:
         self.cameras: dict[str, CameraSettings] = {}
         self.states: dict[str, CameraStateChanged] = {}
         self.tracked_until_s: OrderedDict[str, float] = OrderedDict()
+        self.recent = RecentClips()
         self.ready = threading.Event()
         self.failure: str | None = None
         self._listeners: set[asyncio.Queue[FeedEvent | None]] = set()
@@ -129,6 +134,7 @@ class Feed:
         camera_id = (key or b"").decode(errors="replace")
         if topic == topics.CAMERAS and not value:
             self.cameras.pop(camera_id, None)
+            self.recent.forget(camera_id)
             return
         try:
             message = MESSAGES[topic].from_bytes(value)
@@ -145,8 +151,12 @@ class Feed:
             self.cameras[camera_id] = message
         elif isinstance(message, CameraStateChanged):
             self.states[camera_id] = message
+        elif isinstance(message, TrackUpdate):
+            self.recent.track(message)
         elif topic in (topics.CLIPS, topics.GAPS):
             self.tracked_until_s[camera_id] = max(message.end_s, self.tracked_until_s.get(camera_id, 0.0))
+        if isinstance(message, ClipRecord):
+            self.recent.clip(message)
 
     def _tell(self, name: str, camera_id: str, data: str) -> None:
         number = self.ring[-1].number + 1 if self.ring else 1

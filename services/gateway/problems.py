@@ -11,9 +11,12 @@ from starlette.exceptions import HTTPException
 class Problem(Exception):
     """An answer other than success; ``detail`` says what was wrong, ``hint`` what to do."""
 
-    def __init__(self, status: int, code: str, detail: str, hint: str = "") -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, hint: str = "", retry_after_s: int | None = None
+    ) -> None:
         super().__init__(detail)
         self.status, self.code, self.detail, self.hint = status, code, detail, hint
+        self.retry_after_s = retry_after_s
 
 
 def answer(problem: Problem) -> JSONResponse:
@@ -25,7 +28,8 @@ def answer(problem: Problem) -> JSONResponse:
         "detail": problem.detail,
         "hint": problem.hint,
     }
-    return JSONResponse(body, problem.status, media_type="application/problem+json")
+    headers = {"Retry-After": str(problem.retry_after_s)} if problem.retry_after_s else None
+    return JSONResponse(body, problem.status, headers, media_type="application/problem+json")
 
 
 def install(app: FastAPI) -> None:

@@ -18,7 +18,10 @@ from services.adapters.kafka import KafkaPublisher, ensure_topics
 from services.adapters.objects import ObjectsConnection, S3Objects
 from services.adapters.triton import TritonCaptioner
 from services.adapters.worker import TransactionalWorker, WorkerSettings
+from services.captioner import takes_any_question
 from services.narrator.settings import NarratorSettings, load_narrator_settings
+from services.narrator.wishes import CameraWishes
+from services.narrator.wording import asking_by_camera
 from services.settings import Settings, SettingsError, load_settings
 
 log = logging.getLogger("streamrefer.narrator")
@@ -43,6 +46,7 @@ class NarratorService:
         if missing:
             raise SettingsError(f"the narrator needs {', '.join(missing)}: run `streamrefer up` or set them")
         self._settings, self._own = settings, own
+        self._any_question = takes_any_question(settings)
         self._stopping = threading.Event()
         self._worker: TransactionalWorker | None = None
         self._narrating: Narrating | None = None
@@ -95,14 +99,21 @@ class NarratorService:
         store.ensure_bucket()
         captioner = TritonCaptioner(settings.triton_url)
         publisher = KafkaPublisher(settings.kafka_bootstrap, patience_s=PARTIAL_PATIENCE_S, linger_ms=5)
-        self._narrating = Narrating(store, captioner, SystemClock(), own.asking(), publisher, own.narration())
+        wishes = CameraWishes(settings.kafka_bootstrap)
+        asking = own.asking()
+        asking_of = asking_by_camera(wishes.of, asking, self._any_question)
+        self._narrating = Narrating(
+            store, captioner, SystemClock(), asking, publisher, own.narration(), asking_of
+        )
         names = WorkerSettings(topic=topics.CLIPS, group_id=own.group_id, transactional_id=own.name)
         self._worker = TransactionalWorker(settings.kafka_bootstrap, names, self._narrating)
         log.info("%s: narrating from %s with %s", own.name, settings.kafka_bootstrap, settings.triton_url)
         try:
+            wishes.start()
             if not self._stopping.is_set():
                 self._worker.run()
         finally:
+            wishes.stop()
             captioner.close()
             publisher.close(2.0)
 

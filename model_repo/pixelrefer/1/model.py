@@ -72,7 +72,8 @@ class TritonPythonModel:
 
     def _take(self, request: Any, sender: Any, deadline: float) -> None:
         """Let a checked request wait, if its pixels find room beside those of the others."""
-        held = sum(job.request.size_bytes for job in list(self._waiting.queue) if job is not None)
+        with self._waiting.mutex:
+            held = sum(job.request.size_bytes for job in self._waiting.queue if job is not None)
         if held and held + request.size_bytes > self._most_bytes:
             cause = f"{held / 1e6:.0f} MB of pixels wait already"
             return refuse(sender, "busy", cause, pb.TritonError.UNAVAILABLE)

@@ -13,6 +13,7 @@ from kafka import TopicPartition
 
 from contracts import topics
 from contracts.base import Message
+from contracts.cameras import CameraSettings
 from contracts.clips import ClipFrame, ClipRecord, SourceRange, clip_id
 from contracts.deadletter import DeadLetter
 from contracts.narrations import Narration, Partial
@@ -142,6 +143,26 @@ def test_clips_become_words_once_over_a_change_of_owner(camera: Camera, narrator
     said = camera.read(topics.NARRATIONS, Narration, lambda found: len(found) == 3)
     assert [narration.kind for narration in said] == ["new", "silent", "silent"], "the object is remembered"
     assert len({narration.narration_id for narration in said}) == 3
+
+
+def test_a_cameras_style_counts_from_its_next_clip(camera: Camera, narrator) -> None:
+    def want(**wording) -> None:
+        wanted = CameraSettings(camera_id=camera.id, source="none", created_at=camera.start_s, **wording)
+        wait([camera.publisher.publish(topics.CAMERAS, camera.id, wanted.to_bytes())], timeout=20)
+
+    want(style="short")
+    narrator()
+    camera.clip(0)
+    (first,) = camera.read(topics.NARRATIONS, Narration, lambda found: len(found) == 1)
+    assert (first.style, first.prompt_id) == ("short", "brief") and first.prompt_version
+    want(style="detailed")
+    camera.clip(1)
+    asked = camera.read(topics.NARRATIONS, Narration, lambda found: len(found) == 2)[1]
+    assert asked.prompt_id in ("brief", "detail"), "the change travels beside the clips"
+    camera.clip(2)
+    last = camera.read(topics.NARRATIONS, Narration, lambda found: len(found) == 3)[2]
+    assert last.prompt_id in ("", "detail"), "silence was not asked for"
+    wait([camera.publisher.publish(topics.CAMERAS, camera.id, None)], timeout=20)
 
 
 def test_garbage_and_missing_evidence_are_dead_letters_and_work_goes_on(camera: Camera, narrator) -> None:
