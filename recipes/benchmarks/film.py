@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +52,52 @@ def read_film(path: Path, wanted: Collection[int], long_side_px: int) -> Film:
             return _read(container, frozenset(wanted), long_side_px)
     except (av.FFmpegError, OSError) as error:
         raise FilmError(f"{path}: cannot be decoded: {error}") from error
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture file. Raises FilmError."""
+    try:
+        with Image.open(path) as picture:
+            return picture.size
+    except OSError as error:
+        raise FilmError(f"{path}: cannot be read as a picture: {error}") from error
+
+
+def film_facts(path: Path) -> tuple[int, float, tuple[int, int]]:
+    """Number of pictures, pictures a second, width and height of a film, without decoding it. Raises FilmError."""
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise FilmError(f"{path}: no video stream in it")
+            stream = container.streams.video[0]
+            packets = [packet for packet in container.demux(stream) if packet.size]
+            times_s = [float(packet.pts * packet.time_base) for packet in packets if packet.pts is not None]
+            span_s = max(times_s) - min(times_s) if times_s else 0.0
+            told = float(stream.average_rate or NOMINAL_FPS)
+            size_px = stream.codec_context.width, stream.codec_context.height
+            return len(packets), (len(times_s) - 1) / span_s if span_s > 0 else told, size_px
+    except (av.FFmpegError, OSError) as error:
+        raise FilmError(f"{path}: cannot be read as video: {error}") from error
+
+
+def read_pictures(paths: Sequence[Path], wanted: Collection[int], step_s: float, long_side_px: int) -> Film:
+    """The same of a list of picture files, ``step_s`` apart; all must have one size. Raises FilmError."""
+    stills: dict[int, Still] = {}
+    size: tuple[int, int] | None = None
+    for number in sorted(set(wanted)):
+        if not 0 <= number < len(paths):
+            continue
+        try:
+            with Image.open(paths[number]) as picture:
+                size = size or picture.size
+                if picture.size != size:
+                    raise FilmError(f"{paths[number]}: is {picture.size}, the others are {size} pixels")
+                pixels = np.asarray(picture.convert("RGB"))
+        except OSError as error:
+            raise FilmError(f"{paths[number]}: cannot be read as a picture: {error}") from error
+        stills[number] = Still(shrink(pixels, long_side_px), number * step_s)
+    width, height = size or (0, 0)
+    return Film(stills, width, height)
 
 
 def _read(container: av.container.InputContainer, wanted: frozenset[int], long_side_px: int) -> Film:
