@@ -13,10 +13,10 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from contracts import topics
 from contracts.prompts import LONGEST_QUESTION, MOST_OBJECTS, Prompt
@@ -49,6 +49,9 @@ LONGEST_WAIT_S = 60.0
 SHOWN = AnsweringSettings(frames_per_object=MAX_FRAMES, long_side_px=LONG_SIDE_PX)
 
 
+ObjectName = Annotated[str, StringConstraints(pattern=r"^#?[A-Za-z0-9_.-]{1,160}$")]
+
+
 class NewQuestion(BaseModel):
     """A question about objects of one camera; ``<object1>`` in it is the first of ``objects``.
 
@@ -58,7 +61,7 @@ class NewQuestion(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     question: str = Field(min_length=1, max_length=LONGEST_QUESTION)
-    objects: list[str] = Field(min_length=1, max_length=MOST_OBJECTS)
+    objects: list[ObjectName] = Field(min_length=1, max_length=MOST_OBJECTS)
     timeout_s: float = Field(20.0, ge=1.0, le=LONGEST_WAIT_S)
 
 

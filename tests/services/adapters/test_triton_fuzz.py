@@ -50,10 +50,9 @@ def tell(stub: Stub, sent: Sent, request_id: str) -> tuple[str, str]:
 
 def _text(response: pb.ModelInferResponse) -> str:
     """The piece of text in one response, all of them but the last, which repeats the whole."""
-    if not response.raw_output_contents:
-        return ""
-    text, _, final = response.raw_output_contents
-    return "" if final[4:] else text[4:].decode()
+    values = {out.name: raw for out, raw in zip(response.outputs, response.raw_output_contents, strict=True)}
+    whole = values.get("FINAL", b"")[4:]  # a length comes before each text
+    return "" if whole else values.get("TEXT", b"")[4:].decode()
 
 
 def memory_mb(group: int) -> float:

@@ -190,6 +190,7 @@ REFUSED = {
     "more objects named": (("Who is <object2>?", "1"), 422, "question_unanswerable", "1 object is given"),
     "not its question": (("Is <object1> wet?", "1"), 422, "question_unanswerable", "only answers"),
     "nothing asked": (("<region>", "1"), 422, "question_unanswerable", "no words"),
+    "a name on two lines": (("What is it?", "1\n2"), 422, "invalid_request", "objects"),
     "no object": (("What is it?",), 422, "invalid_request", "objects"),
     "too many objects": (("What is it?", *"123456789"), 422, "invalid_request", "objects"),
     "too long": (("?" * 1001, "1"), 422, "invalid_request", "question"),
