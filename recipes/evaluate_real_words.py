@@ -4,7 +4,8 @@
 
 FOLDER holds videos and ``boxes.json`` (:mod:`recipes.benchmarks.boxes`). Each subject is asked about on windows of at
 most 4 s (:mod:`recipes.benchmarks.windows`), by the question of service, on pictures sized as in service, the filled
-boxes as masks. Decoding is greedy. What a sentence names: :mod:`recipes.benchmarks.sentences`.
+boxes as masks; other subjects near it are shown with it where service shows neighbours. Decoding is greedy. What a
+sentence names: :mod:`recipes.benchmarks.sentences`.
 
 Keys of the JSON output; shares are over answers:
 
@@ -128,8 +129,9 @@ def _judge_clip(
     for subject in clip.subjects:
         if missing := sorted(set(subject.boxes) - set(times)):
             notes.add(f"{name}, {subject.name}: the film has no pictures {missing}")
+        others = [other.boxes for other in clip.subjects if other is not subject]
         for window in windows_of(subject.boxes, times):
-            text = describe(request_for(window, film))
+            text = describe(request_for(window, film, others))
             verdicts.append(judge(name, subject, window, text, told(text, words), aspect))
     return verdicts
 

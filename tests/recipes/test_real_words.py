@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from modeling.pixelrefer.questions import question
 from modeling.pixelrefer.request import Request
-from recipes.benchmarks.asking import filled
+from recipes.benchmarks.asking import filled, request_for
 from recipes.benchmarks.boxes import Notes, read_boxes
 from recipes.benchmarks.film import FilmError, read_film
 from recipes.benchmarks.sentences import Told, told
@@ -177,6 +178,19 @@ def test_a_folder_of_another_format_is_refused(tmp_path: Path) -> None:
         read_boxes(folder(tmp_path, {"clip": "a"}), Notes())
     with pytest.raises(FilmError, match="no such file"):
         read_film(tmp_path / "none.mp4", [0], 64)
+
+
+def test_subjects_near_by_are_shown_as_service_shows_neighbours(tmp_path: Path) -> None:
+    film(tmp_path / "a.mkv", 2)
+    boxes = {0: (0.0, 0.4, 0.2, 0.6), 8: (0.2, 0.4, 0.4, 0.6)}
+    near, far = {8: (0.4, 0.4, 0.6, 0.6), 0: None}, {0: (0.9, 0.0, 1.0, 0.1), 8: (0.9, 0.0, 1.0, 0.1)}
+    pictures = read_film(tmp_path / "a.mkv", [0, 8], 128)
+    (window,) = windows_of(boxes, {number: still.time_s for number, still in pictures.stills.items()})
+    asked = request_for(window, pictures, [far, near], most_neighbours=2)
+    assert asked.objects.tolist() == [0, 0, 1] and asked.mask_frames.tolist() == [0, 1, 1]
+    assert asked.instruction == question("detail", 1.25, 1)
+    assert np.flatnonzero(asked.masks[2].any(0))[[0, -1]].tolist() == [51, 76]
+    assert request_for(window, pictures, [far, near], most_neighbours=0).object_count == 1
 
 
 def test_boxes_are_filled_to_their_borders() -> None:
