@@ -74,4 +74,5 @@ class Card:
     def from_json(cls, value: Mapping[str, Any]) -> Card:
         """The inverse of ``to_json``. Raises TypeError or ValueError on what is no card."""
         votes = tuple((str(name), float(weight)) for name, weight in value.get("votes", ()))
-        return cls(**{**value, "votes": votes, "doubts": tuple(value.get("doubts", ()))})
+        whole: dict[str, Any] = {**value, "votes": votes, "doubts": tuple(value.get("doubts", ()))}
+        return cls(**whole)

@@ -84,7 +84,7 @@ class TrackMemory:
         """The inverse of ``to_json``; raises ValueError on fields that do not belong."""
         centre = value.get("centre")
         try:
-            whole = {
+            whole: dict[str, Any] = {
                 **value,
                 "card": Card.from_json(value.get("card", {})),
                 "contacts": tuple(value.get("contacts", ())),
@@ -119,8 +119,10 @@ def decide(memory: TrackMemory | None, look: Look, settings: DescribeSettings) -
     before = memory or TrackMemory()
     evidence = choose_frames(look.frames, settings.evidence_frames)
 
-    def ask(kind: Kind, reason: str, **how: bool) -> Decision:
-        return Decision(look.track_id, kind, reason, ask=True, frames=evidence, **how)
+    def ask(kind: Kind, reason: str, name_only: bool = False, history: bool = False) -> Decision:
+        return Decision(
+            look.track_id, kind, reason, ask=True, frames=evidence, name_only=name_only, history=history
+        )
 
     if look.state == "tentative":
         return Decision(look.track_id, "silent", "not yet sure of the object")

@@ -16,7 +16,7 @@ from pipelines.asking import Asking
 from pipelines.evidence import Evidence
 from pipelines.memory import StoredMemories
 from pipelines.narration import Narrating, NarrationSettings
-from pipelines.ports import CaptionAnswer, CaptionRequest, ObjectMissing, Record
+from pipelines.ports import CaptionAnswer, Captioner, CaptionRequest, ObjectMissing, Record
 from recipes.continuity.footage import StreamClip
 
 START_S = 1_700_000_000.0
@@ -152,7 +152,7 @@ class _Clock:
 
 def narrate(
     scenes: Sequence[Scene],
-    captioner: LocalCaptioner,
+    captioner: Captioner,
     asking: Asking,
     describe: DescribeSettings,
     tamper: Tamper | None = None,

@@ -84,7 +84,7 @@ def truths(clips: Sequence[StreamClip]) -> dict[int, TrackTruth]:
             truth = found.setdefault(number, TrackTruth(name_of(it.colour, it.class_name)))
             if any(event.kind == "leaves" for event in it.events):
                 truth.left_in = clip.index
-            truth.at_end[clip.index] = it.visible_px[-1] >= MIN_MASK_PX
+            truth.at_end[clip.index] = bool(it.visible_px[-1] >= MIN_MASK_PX)
             if not len(seen):
                 continue
             begin_s = clip.index * seconds

@@ -173,7 +173,7 @@ def test_a_stream_by_hand_through_tracker_narrator_and_counts() -> None:
     truth = truths(clips)[7]
     assert (truth.hidings, truth.left_in, truth.name) == ([(1, 3)], 4, "red car")
     captioner, planter = ScriptedCaptioner(), Planter()
-    said: list[Narration] = narrate(scenes, captioner, ASKING, DescribeSettings(), planter)  # type: ignore[arg-type]
+    said: list[Narration] = narrate(scenes, captioner, ASKING, DescribeSettings(), planter)
     kinds = [each.kind for each in records_of(said, "cam-7")]
     assert kinds == ["new", "lost", "silent", "correction", "lost"]
     assert planter.plants["cam-7"].label == wrong_name("red car")
