@@ -15,6 +15,7 @@ import numpy as np
 
 from operators.card import Card
 from operators.observe import Look, choose_frames
+from operators.wording import UNKNOWN
 
 Kind = Literal["new", "update", "correction", "lost", "found", "heartbeat", "silent"]
 Naming = Literal["fresh", "card", "refreshed"]
@@ -160,7 +161,8 @@ def _lost_unseen(before: TrackMemory, look: Look) -> Decision:
 def plainly(kind: Kind, before: TrackMemory, look: Look) -> str:
     """The bare fact under the label known so far, where an answer is missing or calls the object something else."""
     happening = LOSSES[look.closed_for] if kind == "lost" else "is in view again"
-    return f"the {before.label or 'object'} {happening}"
+    name = before.label or "object"
+    return f"{name} {happening}" if name.startswith(UNKNOWN) else f"the {name} {happening}"
 
 
 def _too_soon(before: TrackMemory, look: Look, settings: DescribeSettings) -> bool:

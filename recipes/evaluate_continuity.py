@@ -10,9 +10,9 @@ wrong name into the memory of every object after its first sentence. Keys of the
 
 - ``recall``: share of the true ``changes`` told in their clip or the next; ``recall_of``: by kind (appears, does
   something else, gone, back after 2 s or more);
-- ``precision``: share of ``sentences`` that are right in name (``name_right``) and fact (``fact_right``: event and
-  direction) and say something new (``new``) after the sentence before;
-- ``same_name_over_occlusion``: of ``occlusions`` of 2 s or more between two sentences, the share with one name
+- ``precision``: share of ``sentences`` that are right in name (``name_right``; vaguer is right, too) and fact
+  (``fact_right``: event and direction) and say something new (``new``) after the sentence before;
+- ``same_name_over_occlusion``: of ``occlusions`` (of any length) between two sentences, the share with one name
   before and after; ``renamed_without_correction``: share of neighbouring sentences whose names differ unannounced;
 - ``sentences_per_object_minute``, ``questions_per_object_minute``, ``heartbeats_per_object_minute``: per minute in
   which an object is seen; ``kinds``: how many records of each kind;
@@ -33,7 +33,7 @@ import torch
 
 from contracts.narrations import Narration
 from modeling.pixelrefer.generate import Captioner
-from modeling.pixelrefer.questions import LONG_SIDE_PX, MAX_FRAMES, PROMPT_VERSION, question
+from modeling.pixelrefer.questions import LONG_SIDE_PX, MAX_FRAMES, MOST_NEIGHBOURS, PROMPT_VERSION, question
 from operators.describe import DescribeSettings, Naming, TrackMemory
 from operators.wording import renamed
 from pipelines.asking import Asking
@@ -51,8 +51,12 @@ SEED_BASE = 60_000_000
 """Far from any seed that training uses; held-out floors, walls and lights differ besides."""
 SETTINGS: dict[str, Naming] = {"no history": "fresh", "card": "card", "card + refresh": "refreshed"}
 ASKING = Asking(
-    question=lambda end_s: question("detail", end_s), prompt_version=PROMPT_VERSION, long_side_px=LONG_SIDE_PX
+    question=lambda end_s, near: question("detail", end_s, near),
+    prompt_version=PROMPT_VERSION,
+    neighbours=MOST_NEIGHBOURS,
+    long_side_px=LONG_SIDE_PX,
 )
+"""As the narrator's own settings put questions."""
 TABLE = (
     "recall precision name_right fact_right new same_name_over_occlusion renamed_without_correction "
     "sentences_per_object_minute questions_per_object_minute heartbeats_per_object_minute "

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from operators.wording import label_of
+from operators.wording import label_of, same_name
 from recipes.continuity.truth import Change, TrackTruth
 from synthetic.grammar import Attributes, parse
 
@@ -76,7 +76,7 @@ class Counts:
             self.kinds[each.kind] = self.kinds.get(each.kind, 0) + 1
         self.asked += sum(each.asked for each in said)
         self.seen_s += sum(truth.frames.values()) / fps
-        self.occlusions += [found for hiding in truth.hidings if (found := over(hiding, spoken))]
+        self.occlusions += [found for absence in truth.occlusions if (found := over(absence, spoken))]
 
     def add_planted(self, plant: Plant, said: Sequence[Said]) -> None:
         """Count one track in whose memory a wrong name was put."""
@@ -137,7 +137,7 @@ def _tells(said: Said, change: Change) -> bool:
 
 def judged(truth: TrackTruth, before: Said | None, now: Said) -> dict[str, bool]:
     """Whether a sentence's name and fact are right, and whether it is new after the one before."""
-    return {"name": now.name == truth.name, "fact": _fact(truth, now), "new": _new(before, now)}
+    return {"name": same_name(now.name, truth.name), "fact": _fact(truth, now), "new": _new(before, now)}
 
 
 def _fact(truth: TrackTruth, now: Said) -> bool:
@@ -159,10 +159,13 @@ def _new(before: Said | None, now: Said) -> bool:
     return (old.event, old.direction, old.other) != (new.event, new.direction, new.other)
 
 
-def over(hiding: tuple[int, int], spoken: Sequence[Said]) -> str | None:
-    """The name over an absence: "same", "corrected" or "changed"; None if nothing was said before or after it."""
-    gone, back = hiding
-    earlier = [each for each in spoken if each.clip <= gone]
+def over(absence: tuple[int, int], spoken: Sequence[Said]) -> str | None:
+    """The name over an absence: "same", "corrected" or "changed"; None if nothing was said before or after it.
+
+    What is said of the clip in which it comes back counts as said after it.
+    """
+    gone, back = absence
+    earlier = [each for each in spoken if each.clip <= gone and each.clip < back]
     later = [each for each in spoken if each.clip >= back]
     if not earlier or not later:
         return None

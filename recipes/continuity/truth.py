@@ -31,13 +31,15 @@ class Change:
 @dataclass
 class TrackTruth:
     """One track: its ``name`` ("red car"), and by clip number what it does (clips in which it is seen), whether it is
-    seen at the clip's end, and on how many frames. ``hidings`` are pairs of clips: last seen in, seen again in."""
+    seen at the clip's end, and on how many frames. ``hidings`` are absences of 2 s or more as pairs of clips (last
+    seen in, seen again in), ``occlusions`` those of any length, however short."""
 
     name: str
     does: dict[int, Attributes] = field(default_factory=dict)
     at_end: dict[int, bool] = field(default_factory=dict)
     frames: dict[int, int] = field(default_factory=dict)
     hidings: list[tuple[int, int]] = field(default_factory=list)
+    occlusions: list[tuple[int, int]] = field(default_factory=list)
     left_in: int | None = None
 
     def changes(self) -> list[Change]:
@@ -73,7 +75,7 @@ def follows(before: Attributes, now: Attributes) -> bool:
 def truths(clips: Sequence[StreamClip]) -> dict[int, TrackTruth]:
     """The truth of every object of a stream that is seen well enough to be a track, by object number."""
     found: dict[int, TrackTruth] = {}
-    unseen: dict[int, tuple[int, float]] = {}  # since when: clip last seen in, time last seen at
+    last_seen: dict[int, tuple[int, float]] = {}  # clip and time
     for clip in clips:
         seconds = len(clip.clip.frames) / clip.clip.fps
         for k, number in enumerate(clip.numbers):
@@ -87,11 +89,14 @@ def truths(clips: Sequence[StreamClip]) -> dict[int, TrackTruth]:
             truth.at_end[clip.index] = bool(it.visible_px[-1] >= MIN_MASK_PX)
             if not len(seen):
                 continue
-            begin_s = clip.index * seconds
-            gone_in, gone_s = unseen.get(number, (clip.index, begin_s + seen[0] / clip.clip.fps))
-            if gone_in < clip.index and begin_s + seen[0] / clip.clip.fps - gone_s >= HIDDEN_S:
-                truth.hidings.append((gone_in, clip.index))
-            unseen[number] = clip.index, begin_s + seen[-1] / clip.clip.fps
+            for t in seen:
+                now_s = clip.index * seconds + t / clip.clip.fps
+                gone_in, gone_s = last_seen.get(number, (clip.index, now_s))
+                if now_s - gone_s > 1.5 / clip.clip.fps:
+                    truth.occlusions.append((gone_in, clip.index))
+                if now_s - gone_s >= HIDDEN_S and gone_in < clip.index:
+                    truth.hidings.append((gone_in, clip.index))
+                last_seen[number] = clip.index, now_s
             truth.frames[clip.index] = len(seen)
             truth.does[clip.index] = _does(clip, k, int(seen[0]), seconds)
     return found

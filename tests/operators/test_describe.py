@@ -224,6 +224,12 @@ def test_a_thing_without_a_name_gets_one() -> None:
     assert (verdict.kind, verdict.text, verdict.reason) == ("correction", LEFT, "name found")
 
 
+def test_a_thing_without_a_name_takes_no_article() -> None:
+    teller = Teller()
+    teller.clip(0, "something red stays still")
+    assert teller.clip(1, frames=(), state="hidden").text == "something red is out of sight"
+
+
 def test_a_correction_of_a_correction_has_the_next_revision(met: Teller) -> None:
     for number in (1, 2):
         met.clip(number, "a red truck stays still")

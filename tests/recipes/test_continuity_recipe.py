@@ -30,7 +30,7 @@ def story() -> TrackTruth:
     """Stands (clips 0 and 1), drives left (2), stops (3), stands (4), is hidden (5, 6), stands (7), leaves (8)."""
     does = {0: STAYS, 1: STAYS, 2: LEFT, 3: STOPS, 4: STAYS, 7: STAYS, 8: replace(LEFT, event="leaves")}
     at_end = {clip: clip not in (4, 5, 6, 8) for clip in range(9)}
-    return TrackTruth("red car", does, at_end, dict.fromkeys(does, 15), [(4, 7)], left_in=8)
+    return TrackTruth("red car", does, at_end, dict.fromkeys(does, 15), [(4, 7)], [(4, 7)], left_in=8)
 
 
 def test_changes_of_a_story(story: TrackTruth) -> None:
@@ -81,6 +81,7 @@ def test_a_sentence_is_judged_by_name_fact_and_news(story: TrackTruth) -> None:
     drives = Said(2, "update", "a red car drives to the left")
     assert verdict(drives) == ["name", "fact", "new"]
     assert verdict(Said(2, "update", "a blue car drives to the left"), drives) == ["fact"]
+    assert verdict(Said(2, "new", "something red drives to the left")) == ["name", "fact", "new"]
     assert verdict(Said(2, "update", "a red car stays still"), drives) == ["name", "new"]
     assert verdict(Said(4, "lost", "the red car is out of sight"), drives) == ["name", "fact", "new"]
     assert verdict(Said(3, "lost", "the red car is out of sight"), drives) == ["name", "new"]
@@ -94,6 +95,7 @@ def test_the_name_over_an_absence() -> None:
     assert over((4, 7), [before, Said(8, "correction", "a red truck stays still")]) == "corrected"
     assert over((4, 7), [before, Said(8, "update", "a red truck stays still")]) == "changed"
     assert over((4, 7), [before]) is None
+    assert over((3, 3), [before, same]) is None, "said in the clip of the absence: after it"
 
 
 def test_figures_of_one_track_by_hand(story: TrackTruth) -> None:
@@ -172,6 +174,7 @@ def test_a_stream_by_hand_through_tracker_narrator_and_counts() -> None:
     scenes = [scene_of("cam", clip, *found) for clip, found in zip(clips, followed, strict=True)]
     truth = truths(clips)[7]
     assert (truth.hidings, truth.left_in, truth.name) == ([(1, 3)], 4, "red car")
+    assert truth.occlusions == [(1, 3)]
     captioner, planter = ScriptedCaptioner(), Planter()
     said: list[Narration] = narrate(scenes, captioner, ASKING, DescribeSettings(), planter)
     kinds = [each.kind for each in records_of(said, "cam-7")]
