@@ -13,11 +13,16 @@ Kind = Literal["new", "update", "correction", "lost", "found", "heartbeat", "sil
 
 
 class Tokens(Message):
-    """How many tokens went in and out."""
+    """How many tokens went in and out. A prompt is ``anchor`` and ``body`` (what is shown of whole frames, densely
+    and coarsely), ``object`` and ``text``; models that look at objects only have no scene tokens."""
 
     prompt: int = 0
     object: int = 0
     output: int = 0
+    text: int = 0
+    anchor: int = 0
+    body: int = 0
+    dropped: int = Field(0, description="scene tokens left out because nothing had changed there")
 
 
 class Narration(Message):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
@@ -16,7 +16,7 @@ from operators.neighbours import choose_neighbours
 from operators.observe import seen_frames
 from operators.types import Masklet
 from pipelines.evidence import Evidence
-from pipelines.ports import CaptionRequest, Publisher, PublisherFull
+from pipelines.ports import CaptionRequest, ClipScene, Publisher, PublisherFull
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,10 @@ class Asking:
     ``prompt_id`` and ``prompt_version`` name that wording; ``style`` is what the camera's settings wanted.
     ``history``, for captioners trained on it, words the last sentence about the object (None: there is none, or it
     must not be known) for a camera; it is added to the question, unless it is empty.
+
+    ``scene_frames``: most frames of the clip that are shown beside the object's own, the same for all objects of
+    the clip (0: none, for captioners that look at objects only); ``compression`` says how, and
+    ``compression_cameras`` for cameras that differ.
     """
 
     question: Callable[[float, int], str]
@@ -37,7 +41,14 @@ class Asking:
     neighbours: int = 0  # most other tracks shown with the one asked about
     long_side_px: int = 320
     max_new_tokens: int = 48
+    scene_frames: int = 0
+    compression: str = "published"
+    compression_cameras: Mapping[str, str] = field(default_factory=dict)
     history: Callable[[str, str | None], str] | None = None
+
+    def compression_of(self, camera_id: str) -> str:
+        """How a camera's whole frames are shortened."""
+        return self.compression_cameras.get(camera_id, self.compression)
 
     def history_line(self, camera_id: str, previous: str | None) -> str:
         """What a question says of the last sentence; empty where the captioner is not to know it."""
@@ -52,6 +63,7 @@ def request_of(
     asking: Asking,
     deadline_s: float,
     previous: str | None = None,
+    scene: ClipScene | None = None,
 ) -> CaptionRequest:
     """The question about one track, shown on ``frames`` (positions in the clip) with those near it.
 
@@ -59,21 +71,24 @@ def request_of(
     are to know it.
     """
     begin_s = evidence.times_s[0]
-    shown = [(masklet, tuple(frames)), *_neighbours(evidence, masklet, frames, asking.neighbours)]
-    place = {frame: number for number, frame in enumerate(frames)}
+    pictured = shown_frames(len(evidence.pictures), frames, asking.scene_frames)
+    masked = [frame for frame in frames if frame in pictured]
+    shown = [(masklet, tuple(masked)), *_neighbours(evidence, masklet, masked, asking.neighbours)]
+    place = {frame: number for number, frame in enumerate(pictured)}
     asked = asking.question(evidence.end_s - begin_s, len(shown) - 1)
     if line := asking.history_line(evidence.camera_id, previous):
         asked = f"{asked}\n{line}"
     return CaptionRequest(
         request_id=request_id,
-        pictures=np.stack([shrink(evidence.pictures[frame], asking.long_side_px) for frame in frames]),
-        times_s=np.array([evidence.times_s[frame] - begin_s for frame in frames], np.float32),
+        pictures=np.stack([shrink(evidence.pictures[frame], asking.long_side_px) for frame in pictured]),
+        times_s=np.array([evidence.times_s[frame] - begin_s for frame in pictured], np.float32),
         masks=np.concatenate([one.masks[list(on)] for one, on in shown]),
         mask_frames=tuple(place[frame] for _, on in shown for frame in on),
         objects=tuple(number for number, (_, on) in enumerate(shown) for _ in on),
         question=asked,
         max_new_tokens=asking.max_new_tokens,
         deadline_s=deadline_s,
+        scene=scene,
     )
 
 
@@ -93,6 +108,19 @@ def _neighbours(
     sights = [(one.boxes, seen_frames(one)) for one in others]
     near = choose_neighbours(masklet.boxes, seen_frames(masklet), sights, frames, limit)
     return [(others[neighbour.index], neighbour.frames) for neighbour in near]
+
+
+def shown_frames(count: int, frames: Sequence[int], most: int) -> list[int]:
+    """Which of a clip's ``count`` frames the captioner gets, rising.
+
+    Only the object's own ``frames`` where no scene is shown (``most`` is 0); else at most so many, spread evenly
+    from the first to the last, and the object's frames with them if it is on none of those.
+    """
+    if most == 0:
+        return sorted(frames)
+    even = np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist()
+    spread = even if most > 1 else [count - 1]
+    return spread if set(spread) & set(frames) else sorted({*spread, *frames})
 
 
 def shrink(picture: np.ndarray, long_side_px: int) -> np.ndarray:

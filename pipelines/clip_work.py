@@ -126,7 +126,10 @@ def span_of(look: Look) -> tuple[float, float]:
 
 
 def _tokens(answer: CaptionAnswer) -> Tokens:
-    return Tokens(prompt=answer.prompt_tokens, object=answer.object_tokens, output=len(answer.probabilities))
+    parts = {name: answer.budget.get(name, 0) for name in ("text", "anchor", "body", "dropped")}
+    return Tokens(
+        prompt=answer.prompt_tokens, object=answer.object_tokens, output=len(answer.probabilities), **parts
+    )
 
 
 def _crop_ref(clip: ClipRecord, track_id: str) -> str:

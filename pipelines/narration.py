@@ -32,6 +32,7 @@ from pipelines.ports import (
     Publisher,
     Record,
 )
+from pipelines.scene_trail import SceneTrail
 from pipelines.translate import dead_letter
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Narrating:
         self._settings = settings
         self._partitions: dict[int, PartitionMemory] = {}
         self._down = False
+        self._trail = SceneTrail()
         self._strikes: tuple[tuple[int, int], int] = ((-1, -1), 0)
         self.clips_done = 0
         self.lag_s: dict[str, float] = {}
@@ -90,6 +92,7 @@ class Narrating:
         memory = self._partitions.pop(partition, None)
         for camera_id in memory.cameras if memory else ():
             self.lag_s.pop(camera_id, None)
+            self._trail.forget(camera_id)
 
     def full(self) -> bool:
         return False  # records are worked off one by one, so nothing queues up here
@@ -114,6 +117,7 @@ class Narrating:
             yield from self._bury(record, memory, f"narration failed {MAX_STRIKES} times: {error!r}")
             return
         yield from memory.commit(outputs, record.offset + 1, {work.clip.camera_id: after})
+        self._trail.passed(work.clip, any(told.answer is not None for told in work.told.values()))
         self.clips_done += 1
         self.lag_s[work.clip.camera_id] = max(0.0, self._clock.now() - work.clip.captured_at)
 
@@ -193,7 +197,7 @@ class Narrating:
 
     def _ask(self, work: ClipWork, decision: Decision) -> Told:
         began = self._clock.now()
-        own_id = work.narration_id(decision.track_id)
+        own_id, camera_id = work.narration_id(decision.track_id), work.clip.camera_id
         limit_s = self._settings.answer_when_down_s if self._down else self._settings.answer_s
         before = work.before.get(decision.track_id)
         previous = before.text if before is not None and decision.history else None
@@ -205,6 +209,7 @@ class Narrating:
             work.asking,
             limit_s,
             previous,
+            self._trail.scene(work.clip, work.evidence.times_s[0], self._asking.compression_of(camera_id)),
         )
         partials = PartialTeller(
             self._publisher,

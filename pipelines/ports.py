@@ -124,6 +124,21 @@ class Handler(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ClipScene:
+    """Which clip the pictures are of, so that its objects can share work, and how much of it the model is shown.
+
+    ``previous`` names the clip of the same scene that was asked about before (empty: none); ``begin_s`` is the
+    camera time at which the request's clock starts; ``compression`` is one of the captioner's own names.
+    """
+
+    camera_id: str
+    clip_id: str
+    previous: str = ""
+    begin_s: float = 0.0
+    compression: str = "published"
+
+
+@dataclass(frozen=True, slots=True)
 class CaptionRequest:
     """A question about the regions it marks with ``<region>``, one for each object, in order.
 
@@ -141,6 +156,7 @@ class CaptionRequest:
     question: str
     max_new_tokens: int = 48
     deadline_s: float = 20.0
+    scene: ClipScene | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +171,7 @@ class CaptionAnswer:
     object_tokens: int = 0
     model: str = ""
     stage_s: Mapping[str, float] = field(default_factory=dict)
+    budget: Mapping[str, int] = field(default_factory=dict)  # prompt tokens by part; see contracts.narrations
 
 
 class CaptionerUnavailable(RuntimeError):

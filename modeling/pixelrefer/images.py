@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from modeling.pixelrefer.compression import Cap, Compression, clip_patches
 from modeling.pixelrefer.config import CaptionerConfig
 from modeling.pixelrefer.inputs import PackedImages
 
@@ -105,12 +106,10 @@ class ImagePacker:
 
     def resize(self, image: Pixels, stride: int, sharing: int) -> Pixels:
         """The image at its target size, resized by Pillow's bicubic filter where sizes differ."""
-        size = target_size(
-            (image.shape[0], image.shape[1]),
-            factor=self.config.vision.patch_px * stride,
-            budget=self.budget(stride, sharing),
-            min_pixels=self.settings.min_pixels,
-        )
+        return self._fit(image, self.config.vision.patch_px * stride, self.budget(stride, sharing))
+
+    def _fit(self, image: Pixels, factor: int, budget: int) -> Pixels:
+        size = target_size((image.shape[0], image.shape[1]), factor, budget, self.settings.min_pixels)
         if size == image.shape[:2]:
             return image
         picture = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BICUBIC)
@@ -122,11 +121,25 @@ class ImagePacker:
 
     def pack(self, images: Sequence[Pixels], stride: int = 1, sharing: int | None = None) -> PackedImages:
         """Images uint8 [H,W,3] -> packed, normalised float32 patches."""
+        return self.pack_ready(self.cut(images, stride, sharing), stride)
+
+    def pack_ready(self, ready: Sequence[Pixels], stride: int = 1) -> PackedImages:
+        """Images that have their target sizes already -> packed, normalised float32 patches."""
         edge = self.config.vision.patch_px
-        ready = self.cut(images, stride, sharing)
         rows = [self.normalise(torch.from_numpy(patch_rows(image, edge, stride))) for image in ready]
         grids = torch.tensor([[image.shape[0] // edge, image.shape[1] // edge] for image in ready])
         return PackedImages(torch.cat(rows), grids, stride)
+
+    def cut_clip(self, frames: Sequence[Pixels], shape: Compression, cap: Cap = "pixels") -> list[Pixels]:
+        """Frames of a clip at the size at which they are compressed: sides of whole blocks, so that none is padded.
+
+        `cap` says what `mm_max_length` bounds: the published pixels, or the tokens that are really sent.
+        """
+        budget = self.budget(self.config.spatial_merge_size, len(frames))
+        if cap == "tokens":
+            patches = clip_patches(self.config.mm_max_length, len(frames), shape)
+            budget = patches * self.config.vision.patch_px**2
+        return [self._fit(frame, self.config.vision.patch_px * shape.sides, budget) for frame in frames]
 
     def normalise(self, rows: Tensor) -> Tensor:
         """Patch rows uint8 [N, 3*P*P] -> float32, (value / 255 - mean) / std per channel."""

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from modeling.pixelrefer.compression import Role
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,41 @@ class LiteViews:
 
 
 @dataclass(frozen=True)
-class SceneViews:
-    """What PixelRefer looks at: whole frames and one crop a mask.
+class SceneFrames:
+    """A clip's own frames, ready to be encoded as scene tokens.
 
-    `kept` bool [cells]: which merged scene cells reach the language model. `crops` is None without masks.
+    `factors`: the block edge r of each frame; `kept` bool [tokens] a frame: which of its tokens reach the language
+    model; `roles` of each frame; `times_s` on the request's clock, None for a still image; `last` uint8 [H,W,3]:
+    the last frame at its working size, where it is to be carried on.
     """
 
-    scene: PackedImages
-    kept: Tensor
+    images: PackedImages
+    factors: tuple[int, ...]
+    kept: list[Tensor]
+    roles: tuple[Role, ...]
+    times_s: tuple[float, ...] | None
+    last: NDArray[np.uint8] | None = None
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Tokens of each frame after dropping."""
+        return tuple(int(part.sum()) for part in self.kept)
+
+
+@dataclass(frozen=True)
+class SceneViews:
+    """What PixelRefer looks at: the clip's frames, unless their tokens are had already, and one crop a mask.
+
+    `crops` is None without masks.
+    """
+
+    frames: SceneFrames | None
     crops: PackedImages | None
     masks: list[MaskCells]
+
+    @property
+    def scene(self) -> PackedImages:
+        """The frames as packed images. Raises ValueError where their tokens came from elsewhere."""
+        if self.frames is None:
+            raise ValueError("the scene of these views was encoded before, so its images are not here")
+        return self.frames.images

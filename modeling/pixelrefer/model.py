@@ -3,15 +3,18 @@
 State dictionaries use the published tensor names; a tied output head is not stored.
 """
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor, nn
 
 from modeling.pixelrefer.config import CaptionerConfig
 from modeling.pixelrefer.inputs import LiteViews, MaskCells, PackedImages, SceneViews
 from modeling.pixelrefer.language import KvCache, LanguageModel
+from modeling.pixelrefer.pixel_shuffle import Tiling, compress, pool
 from modeling.pixelrefer.pooling import PooledRegionEncoder
 from modeling.pixelrefer.region import LiteRegionEncoder, ObjectTokenizer
-from modeling.pixelrefer.scene import merge_cells
+from modeling.pixelrefer.scene import frame_grids, pool_frames
 from modeling.pixelrefer.vision import VisionTower
 
 
@@ -113,24 +116,27 @@ class PixelReferLite(CaptionNetwork):
             raise ValueError(f"this configuration is for {config.framework}, not pixelreferlite")
         super().__init__(config)
 
-    def object_embeddings(self, views: LiteViews, start: Tensor | None = None) -> Tensor:
-        """Embeddings [M,K,C] of M masks. `start` int [M,K] overrides the first centroids."""
+    def object_embeddings(
+        self, views: LiteViews, start: Tensor | None = None, whole: Tensor | None = None
+    ) -> Tensor:
+        """Embeddings [M,K,C] of M masks. `start` int [M,K] overrides the first centroids.
+
+        `whole` [n,T,Cv]: features of the n packed global views, where they are known already.
+        """
         region = self.model.region_encoder
         assert isinstance(region, LiteRegionEncoder)
         cells = self.select_cells(views.crops, views.masks)
         query = region.merge(cells, start)[0].to(self.dtype)
-        return region.infuse(
-            query,
-            self._view_of_masks(views.locals_, views.local_of_mask),
-            self._view_of_masks(views.globals_, views.global_of_mask),
-        )
+        near = self.encode_views(views.locals_)
+        whole = self.encode_views(views.globals_) if whole is None else whole
+        return region.infuse(query, near[views.local_of_mask], whole[views.global_of_mask])
 
-    def _view_of_masks(self, images: PackedImages, of_mask: list[int]) -> Tensor:
-        """Features [M,T,Cv] of the view each mask looks at. Views of one list share one size."""
+    def encode_views(self, images: PackedImages) -> Tensor:
+        """Features [n,T,Cv] of views, all of one size. Raises ValueError."""
         if len({tuple(grid) for grid in images.grids.tolist()}) != 1:
             raise ValueError("all views of a request must have one size")
         features = self.encode_images(images)
-        return features.view(len(images.counts), -1, features.shape[-1])[of_mask]
+        return features.view(len(images.counts), -1, features.shape[-1])
 
 
 class PixelRefer(CaptionNetwork):
@@ -141,9 +147,45 @@ class PixelRefer(CaptionNetwork):
             raise ValueError(f"this configuration is for {config.framework}, not pixelrefer")
         super().__init__(config)
 
-    def scene_embeddings(self, scene: PackedImages) -> Tensor:
-        """Embeddings [cells,C] of all merged scene cells, frame after frame."""
-        return self.model.mm_projector(merge_cells(self.encode_images(scene), scene.stride))
+    def scene_tokens(
+        self,
+        images: PackedImages,
+        factors: Sequence[int],
+        tiling: Tiling = "mean",
+        projectors: Mapping[int, nn.Module] | None = None,
+    ) -> list[Tensor]:
+        """Scene tokens of frames, one tensor [tokens,C] a frame, in the order of the prompt. Differentiable.
+
+        `factors` gives each frame's block edge r: 2 for an anchor, 4 for body (`Compression.factor`). To train with
+        a carried frame, put the previous clip's last frame first, with the anchor's factor: what serving keeps of
+        it is exactly that. Frames of several clips may be packed together, since no image sees another.
+        `ImagePacker.cut_clip` and `pack_ready` make the images; `scene.changed_tokens` says what serving would
+        drop; the tokens go where `<image>` stands in the prompt. `projectors` maps an r to a module of its own for
+        folded tokens [.., r*r*Cv], such as `tiled_projector` gives to start from; other frames are averaged first
+        and go through the published projector. Raises ValueError for images packed in blocks of another edge.
+        """
+        features = self.encode_images(images)
+        if projectors:
+            return self._project_folded(features, images, factors, tiling, projectors)
+        pooled = pool_frames(features, images, factors, tiling)
+        return list(self.model.mm_projector(torch.cat(pooled)).split([len(part) for part in pooled]))
+
+    def _project_folded(
+        self,
+        features: Tensor,
+        images: PackedImages,
+        factors: Sequence[int],
+        tiling: Tiling,
+        projectors: Mapping[int, nn.Module],
+    ) -> list[Tensor]:
+        """Each frame by the projector of its factor, averaged first where there is none."""
+        grids = frame_grids(features, images)
+        return [
+            projectors[factor](compress(grid, factor)[0])
+            if factor in projectors
+            else self.model.mm_projector(pool(grid, factor, tiling)[0])
+            for grid, factor in zip(grids, factors, strict=True)
+        ]
 
     def object_embeddings(self, views: SceneViews, start: Tensor | None = None) -> Tensor:
         """Embeddings [rows,C] of all masks one after another, at most K rows each."""

@@ -5,12 +5,12 @@ of a prompt. Channels are ordered (row in block, column in block, channel). Our 
 any shape; PAM's run column by column on square ones.
 """
 
-from typing import Literal
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
-Tiling = Literal["mean", "centre"]
+from modeling.pixelrefer.compression import Reading as Tiling
 
 
 def compress(grid: Tensor, factor: int) -> Tensor:
@@ -64,6 +64,11 @@ def nested_order(channels: int) -> Tensor:
     return index.permute(0, 2, 1, 3, 4).flatten()
 
 
+def tiled_cells(factor: int, tiling: Tiling) -> slice:
+    """Rows (and columns) of a block that a tiling averages."""
+    return slice(None) if tiling == "mean" else slice((factor - 1) // 2, factor // 2 + 1)
+
+
 def tile_first_layer(weight: Tensor, factor: int, tiling: Tiling = "mean") -> Tensor:
     """First projector layer [D,C] -> [D, r*r*C] that treats a token as an average of its cells.
 
@@ -72,14 +77,34 @@ def tile_first_layer(weight: Tensor, factor: int, tiling: Tiling = "mean") -> Te
     pooling written as a shuffle, and the place from which to train.
     """
     cells = torch.zeros(factor, factor, dtype=weight.dtype, device=weight.device)
-    inner = slice(None) if tiling == "mean" else slice((factor - 1) // 2, factor // 2 + 1)
+    inner = tiled_cells(factor, tiling)
     cells[inner, inner] = 1 / cells[inner, inner].numel()
     return (cells.flatten()[None, :, None] * weight[:, None]).flatten(1)
 
 
-def pool(grid: Tensor, factor: int) -> Tensor:
-    """Mean of each block's real and repeated cells, [T, tokens, C]."""
-    return compress(grid, factor).unflatten(-1, (factor * factor, -1)).mean(-2)
+def tiled_projector(readout: nn.Sequential, factor: int, tiling: Tiling = "mean") -> nn.Sequential:
+    """A projector (linear, activation, linear) for folded tokens [..., r*r*C], to be trained on from here.
+
+    Its first layer is that of `readout` tiled; the layers behind it are copies. Until trained it says exactly
+    what averaging and `readout` say, at r*r times the cost of the first layer.
+    """
+    first = readout[0]
+    if not isinstance(first, nn.Linear):
+        raise ValueError(f"the first layer of a projector must be linear, not {type(first).__name__}")
+    wide = nn.Linear(first.in_features * factor**2, first.out_features, first.bias is not None)
+    wide.to(first.weight.device, first.weight.dtype)
+    with torch.no_grad():
+        wide.weight.copy_(tile_first_layer(first.weight, factor, tiling))
+        if first.bias is not None:
+            wide.bias.copy_(first.bias)
+    return nn.Sequential(wide, *(deepcopy(layer) for layer in readout[1:]))
+
+
+def pool(grid: Tensor, factor: int, tiling: Tiling = "mean") -> Tensor:
+    """Average of the cells of each block that `tiling` looks at, [T, tokens, C]; repeated cells count."""
+    blocks = compress(grid, factor).unflatten(-1, (factor, factor, -1))
+    inner = tiled_cells(factor, tiling)
+    return blocks[:, :, inner, inner].mean((-3, -2))
 
 
 def project_mean(grid: Tensor, factor: int, projector: nn.Module) -> Tensor:

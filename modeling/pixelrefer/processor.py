@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from modeling.pixelrefer.compression import assign_roles
 from modeling.pixelrefer.config import CaptionerConfig
 from modeling.pixelrefer.crops import ObjectCrop, crop_lite, crop_object, global_view, share_views
 from modeling.pixelrefer.images import ImagePacker, PatchSettings
-from modeling.pixelrefer.inputs import LiteViews, MaskCells, PackedImages, SceneViews
+from modeling.pixelrefer.inputs import LiteViews, MaskCells, PackedImages, SceneFrames, SceneViews
 from modeling.pixelrefer.prompt import (
     prompt_ids,
     region_tag,
@@ -22,7 +23,8 @@ from modeling.pixelrefer.prompt import (
 )
 from modeling.pixelrefer.region import position_grid
 from modeling.pixelrefer.request import Request
-from modeling.pixelrefer.scene import changed_cells
+from modeling.pixelrefer.reuse import Carry, Scene
+from modeling.pixelrefer.scene import changed_cells, changed_tokens
 from modeling.pixelrefer.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -32,10 +34,14 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Prepared:
-    """Token ids int64 [S] with placeholders written out, and the images whose features replace them."""
+    """Token ids int64 [S] with placeholders written out, and the images whose features replace them.
+
+    `scene` is what was encoded before and stands in for the frames.
+    """
 
     ids: Tensor
     views: LiteViews | SceneViews
+    scene: Scene | None = None
 
 
 class Processor:
@@ -45,10 +51,13 @@ class Processor:
         self.config, self.tokenizer = config, tokenizer
         self.packer = ImagePacker(config, settings)
 
-    def prepare(self, request: Request) -> Prepared:
-        """What the network needs to answer `request`. Raises ValueError for a wrong number of regions."""
+    def prepare(self, request: Request, scene: Scene | None = None) -> Prepared:
+        """What the network needs to answer `request`; with its `scene` known, no frame is prepared again.
+
+        Raises ValueError for a wrong number of regions.
+        """
         lite = self.config.framework == "pixelreferlite"
-        return self._prepare_lite(request) if lite else self._prepare_scene(request)
+        return self._prepare_lite(request) if lite else self._prepare_scene(request, scene)
 
     def lite_views(self, frames: Pixels, masks: Pixels, mask_frames: Sequence[int]) -> LiteViews:
         """The three views of each mask.
@@ -73,11 +82,38 @@ class Processor:
             global_of_mask=of_mask,
         )
 
-    def scene_views(self, frames: Pixels, video: bool, crops: Sequence[ObjectCrop]) -> SceneViews:
-        """Frames as scene images, unchanged cells of a video marked for dropping, and the crops of objects."""
-        scene = self.packer.pack(list(frames), stride=self.config.spatial_merge_size if video else 1)
-        packed, cells = self._pack_crops(crops) if crops else (None, [])
-        return SceneViews(scene, changed_cells(scene), packed, cells)
+    def scene_frames(self, request: Request, carried: Carry | None = None) -> SceneFrames:
+        """The request's frames as scene images, with what of them is to be dropped.
+
+        `carried` is the frame before them, if one is shown. Raises ValueError for an anchor that is no frame.
+        """
+        options, times = request.scene, request.times_s
+        if times is None or options.compression == "published":
+            return self._published_frames(request)
+        shape, count = options.shape, len(request.frames)
+        roles = assign_roles(count, options.anchor, carried is not None)
+        factors = tuple(shape.factor(role) for role in roles)
+        ready = self.packer.cut_clip(list(request.frames), shape, options.cap)
+        images = self.packer.pack_ready(ready)
+        same = carried is not None and carried.picture.shape == ready[0].shape
+        before = self.packer.pack_ready([carried.picture]).patches if carried is not None and same else None
+        kept = changed_tokens(images, factors, before)
+        last = ready[-1] if shape.carry else None
+        return SceneFrames(images, factors, kept, roles, tuple(map(float, times)), last)
+
+    def _published_frames(self, request: Request) -> SceneFrames:
+        """Every frame merged by the model's own stride, cells of a video dropped by the published rule."""
+        count, times = len(request.frames), request.times_s
+        stride = 1 if times is None else self.config.spatial_merge_size
+        images = self.packer.pack(list(request.frames), stride=stride)
+        kept = changed_cells(images).split([cells // stride**2 for cells in images.counts])
+        return SceneFrames(
+            images,
+            (stride,) * count,
+            list(kept),
+            assign_roles(count),
+            None if times is None else tuple(map(float, times)),
+        )
 
     def _pack_crops(self, crops: Sequence[ObjectCrop]) -> tuple[PackedImages, list[MaskCells]]:
         packed = self.packer.pack([crop.image for crop in crops])
@@ -101,7 +137,7 @@ class Processor:
                 tags.append(timed_region_tag([float(times[frame]) for frame in seen], tokens))
         return Prepared(self._ids(request.instruction, tags), views)
 
-    def _prepare_scene(self, request: Request) -> Prepared:
+    def _prepare_scene(self, request: Request, scene: Scene | None) -> Prepared:
         """PixelRefer: each mask has a tag of its own, so an object seen on several frames gets several."""
         masks = request.full_masks()
         crops: list[ObjectCrop] = []
@@ -114,14 +150,13 @@ class Processor:
             if not tokens:
                 logger.warning("mask %d covers no cell of its crop and is not shown to the model", number)
             tags[request.objects[number]] += region_tag(tokens)
-        views = self.scene_views(request.frames, request.times_s is not None, crops)
-        kept = kept_counts(views)
-        scene = (
-            scene_images(kept)
-            if request.times_s is None
-            else scene_video([float(time) for time in request.times_s], kept)
+        packed, cells = self._pack_crops(crops) if crops else (None, [])
+        shown = scene or self.scene_frames(request)
+        views = SceneViews(None if scene else shown, packed, cells)
+        part = (
+            scene_images(shown.counts) if shown.times_s is None else scene_video(shown.times_s, shown.counts)
         )
-        return Prepared(self._ids(request.instruction, tags, scene), views)
+        return Prepared(self._ids(request.instruction, tags, part), views, scene)
 
     def _ids(self, instruction: str, tags: Sequence[str], scene: str = "") -> Tensor:
         return torch.tensor(prompt_ids(self.tokenizer, instruction, tags, scene))
@@ -134,5 +169,4 @@ def region_tokens(grid: Tensor, config: CaptionerConfig) -> int:
 
 def kept_counts(views: SceneViews) -> list[int]:
     """Scene tokens of each frame after dropping unchanged cells."""
-    merged = [count // views.scene.stride**2 for count in views.scene.counts]
-    return [int(part.sum()) for part in views.kept.split(merged)]
+    return list(views.frames.counts) if views.frames is not None else []

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from modeling.pixelrefer.compression import SceneOptions
 from modeling.pixelrefer.prompt import clean_instruction
 from modeling.pixelrefer.resize import resize_linear
 
@@ -34,7 +35,8 @@ class Request:
     `frames` uint8 RGB [T,H,W,3]; `times_s` [T] seconds, or None for a still image (T = 1); `masks` uint8 or
     bool [M,h,w], non-zero inside the object, on a grid that may be coarser than the frames; `mask_frames`
     int [M], the frame of each mask; `objects` int [M], the `<region>` of the instruction that each mask
-    belongs to (0 is the first). Masks may come in any order. Raises ValueError naming the first thing that is wrong.
+    belongs to (0 is the first). Masks may come in any order; `scene` says which clip the frames are of and how
+    much of them is shown (PixelRefer). Raises ValueError naming the first thing that is wrong.
     """
 
     frames: NDArray[np.uint8]
@@ -44,6 +46,7 @@ class Request:
     objects: NDArray[np.integer]
     instruction: str
     max_new_tokens: int = 128
+    scene: SceneOptions = SceneOptions()
 
     def __post_init__(self) -> None:
         _check_frames(self.frames)
@@ -93,7 +96,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the captioner said, and what it cost. `timings_s` maps a stage to its seconds."""
+    """What the captioner said, and what it cost. `timings_s` maps a stage to its seconds.
+
+    `budget` parts the prompt's tokens into scene tokens by role (`anchor`, `body`), `object` and `text`, and says
+    how many unchanged scene tokens were `dropped`; `carried` and `reused` are 1 where the anchor is the frame
+    before the clip, and where the scene was known from an earlier question.
+    """
 
     text: str
     token_ids: list[int]
@@ -102,6 +110,7 @@ class Answer:
     object_tokens: int
     finish: Literal["stop", "length", "cancelled"]
     timings_s: dict[str, float] = field(default_factory=dict)
+    budget: dict[str, int] = field(default_factory=dict)
 
 
 def _require(right: bool, complaint: str) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
-from pipelines.ports import CaptionAnswer, CaptionerUnavailable, CaptionRefused, CaptionRequest
+from pipelines.ports import CaptionAnswer, CaptionerUnavailable, CaptionRefused, CaptionRequest, ClipScene
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ INPUTS = {
     "OBJECTS": "INT32",
     "INSTRUCTION": "BYTES",
     "MAX_TOKENS": "INT32",
+    "SCENE": "BYTES",
 }
 OUTPUTS = ("TEXT", "PROBABILITY", "FINAL")
 
@@ -222,8 +223,23 @@ def tensors_of(request: CaptionRequest) -> list[InferInput]:
         "OBJECTS": np.array(request.objects, np.int32),
         "INSTRUCTION": np.array([request.question.encode()], object),
         "MAX_TOKENS": np.array([request.max_new_tokens], np.int32),
+        "SCENE": np.array([scene_options(request.scene).encode()], object),
     }
     return [_tensor(name, kind, values[name]) for name, kind in INPUTS.items()]
+
+
+def scene_options(scene: ClipScene | None) -> str:
+    """The scene as the model's options (``modeling.pixelrefer.compression.SceneOptions``); none: empty."""
+    if scene is None:
+        return ""
+    options = {
+        "compression": scene.compression,
+        "camera": scene.camera_id,
+        "clip": scene.clip_id,
+        "previous": scene.previous,
+        "begin_s": scene.begin_s,
+    }
+    return json.dumps(options)
 
 
 def _tensor(name: str, kind: str, value: np.ndarray) -> InferInput:
@@ -248,6 +264,7 @@ def _answer_of(piece: _Piece, heard: _Heard) -> CaptionAnswer:
         object_tokens=facts["object_tokens"],
         model=facts["model"],
         stage_s=facts["stage_s"],
+        budget=facts["budget"],
     )
 
 

@@ -24,6 +24,7 @@ from services.settings import SettingsError
 
 PREFIX = "STREAMREFER_NARRATOR_"
 History = Literal["none", "previous"]
+Compression = Literal["published", "2x2", "4x4", "4x4+carry"]
 
 
 class NarratorSettings(BaseModel):
@@ -42,6 +43,18 @@ class NarratorSettings(BaseModel):
     )
     answer_s: float = Field(20.0, gt=0, le=300, description="longest wait for one answer, wall clock")
     max_new_tokens: int = Field(48, ge=1, le=2048)
+    scene_frames: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="whole frames of a clip shown beside the object; 0 for object-only captioners",
+    )
+    compression: Compression = Field(
+        "published", description="how the whole frames are shortened for the captioner"
+    )
+    compression_cameras: Json[dict[str, Compression]] = Field(
+        default_factory=dict, description='JSON, cameras that differ: {"yard": "4x4"}'
+    )
     quiet_limit_s: float = Field(15.0, gt=0, description="longest silence about an object in view")
     sentence_gap_s: float = Field(3.0, ge=0, description="between two sentences about one object")
     hidden_limit_s: float = Field(2.0, ge=0, description="shorter absences need no word on the return")
@@ -77,6 +90,9 @@ class NarratorSettings(BaseModel):
             long_side_px=LONG_SIDE_PX,
             max_new_tokens=self.max_new_tokens,
             history=self._history(),
+            scene_frames=self.scene_frames,
+            compression=self.compression,
+            compression_cameras=self.compression_cameras,
         )
 
     def _history(self) -> Callable[[str, str | None], str] | None:

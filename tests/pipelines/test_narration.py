@@ -149,6 +149,16 @@ def test_the_request_carries_relative_times_masks_and_the_clips_end(world: World
     assert request.mask_frames == (0, 1, 2, 3, 4, 5) and request.objects == (0,) * 6
 
 
+def test_requests_name_their_clip_and_the_one_they_follow(world: World) -> None:
+    records = [world.add(masklet("cam-1"), masklet("cam-2", x=0.1 * number)) for number in range(2)]
+    world.captioner.reply = lambda request: LEFT
+    world.work()
+    scenes = {request.scene for request in world.captioner.requests}
+    named = {(scene.camera_id, scene.clip_id, scene.previous, scene.begin_s) for scene in scenes if scene}
+    assert (("cam", records[0].clip_id, "", START_S)) in named
+    assert (("cam", records[1].clip_id, records[0].clip_id, START_S + 4)) in named
+
+
 def test_large_pictures_are_shrunk() -> None:
     assert shrink(np.zeros((720, 1280, 3), np.uint8), 320).shape == (180, 320, 3)
     assert shrink(np.zeros((720, 405, 3), np.uint8), 320).shape == (320, 180, 3)

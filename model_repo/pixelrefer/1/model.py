@@ -115,11 +115,14 @@ class TritonPythonModel:
 
 def unpack(request: Any) -> Any:
     """The tensors as a checked request, not copied: they end with the call. Raises ValueError."""
+    from modeling.pixelrefer.compression import SceneOptions
     from modeling.pixelrefer.request import Request
 
     def tensor(name: str) -> np.ndarray:
         return pb.get_input_tensor_by_name(request, name).as_numpy()
 
+    given = pb.get_input_tensor_by_name(request, "SCENE") is not None
+    scene = bytes(tensor("SCENE")[0]).decode() if given else ""
     return Request(
         frames=tensor("FRAMES"),
         times_s=tensor("TIMES"),
@@ -128,6 +131,7 @@ def unpack(request: Any) -> Any:
         objects=tensor("OBJECTS"),
         instruction=text_of(tensor("INSTRUCTION")),
         max_new_tokens=int(tensor("MAX_TOKENS")[0]),
+        scene=SceneOptions.from_json(scene),
     )
 
 
@@ -162,6 +166,7 @@ def summary(answer: Any, model: str) -> str:
         "finish": answer.finish,
         "prompt_tokens": answer.prompt_tokens,
         "object_tokens": answer.object_tokens,
+        "budget": answer.budget,
         "output_tokens": len(answer.token_ids),
         "stage_s": {name: round(seconds, 4) for name, seconds in answer.timings_s.items()},
     }

@@ -1,8 +1,11 @@
 """What the narrator's variables mean."""
 
+from typing import get_args
+
 import pytest
 
-from services.narrator.settings import load_narrator_settings
+from modeling.pixelrefer.compression import COMPRESSIONS
+from services.narrator.settings import Compression, load_narrator_settings
 from services.settings import SettingsError
 
 PREFIX = "STREAMREFER_NARRATOR_"
@@ -28,3 +31,26 @@ def test_history_is_chosen_for_all_cameras_or_for_some() -> None:
 def test_a_wrong_choice_is_named(value: str) -> None:
     with pytest.raises(SettingsError, match=f"{PREFIX}HISTORY_CAMERAS"):
         load_narrator_settings({f"{PREFIX}HISTORY_CAMERAS": value})
+
+
+def test_compression_is_chosen_for_all_cameras_or_for_some() -> None:
+    asking = load_narrator_settings(
+        {
+            f"{PREFIX}SCENE_FRAMES": "16",
+            f"{PREFIX}COMPRESSION": "4x4+carry",
+            f"{PREFIX}COMPRESSION_CAMERAS": '{"a": "4x4"}',
+        }
+    ).asking()
+    assert (asking.scene_frames, asking.compression_of("a"), asking.compression_of("b")) == (
+        16,
+        "4x4",
+        "4x4+carry",
+    )
+    plain = load_narrator_settings({}).asking()
+    assert (plain.scene_frames, plain.compression_of("a")) == (0, "published")
+    with pytest.raises(SettingsError, match=f"{PREFIX}COMPRESSION"):
+        load_narrator_settings({f"{PREFIX}COMPRESSION": "8x8"})
+
+
+def test_the_choices_are_those_of_the_captioner() -> None:
+    assert get_args(Compression) == tuple(COMPRESSIONS)
