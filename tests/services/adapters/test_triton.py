@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from tritonclient.grpc import InferenceServerClient
 
-from pipelines.ports import CaptionerUnavailable, CaptionRefused, CaptionRequest
+from pipelines.ports import CaptionerUnavailable, CaptionRefused, CaptionRequest, ClipScene
 from services.adapters.triton import MODEL, TritonCaptioner, TritonSettings, tensors_of
 from services.engines.errors import EngineError
 from services.engines.stack import Stack, running_stack
@@ -78,6 +78,8 @@ REFUSED = {
     "no instruction": ({"question": ""}, "instruction is empty"),
     "more regions than objects": ({"question": "<region> and <region>"}, "names 2 regions"),
     "no tokens wanted": ({"max_new_tokens": 0}, "max_new_tokens"),
+    "a clip of no camera": ({"scene": ClipScene("", "c0")}, "camera and clip must both be named"),
+    "an unknown compression": ({"scene": ClipScene("gate", "c0", compression="9x9")}, "none of published"),
 }
 
 
@@ -90,6 +92,26 @@ def test_bad_requests_get_one_clear_line_and_do_no_harm(
         captioner.describe(request("bad", **changes))
     assert cause in str(refusal.value) and "\n" not in str(refusal.value)
     assert captioner.describe(request("good")).text
+
+
+@pytest.mark.connected
+def test_naming_the_clip_changes_no_word_and_the_cost_is_told(captioner: TritonCaptioner) -> None:
+    plain = captioner.describe(request())
+    named = [captioner.describe(request(scene=ClipScene("gate", "c0"))) for _ in range(2)]
+    assert [answer.pieces for answer in named] == [plain.pieces] * 2
+    assert plain.budget == named[0].budget == {"object": 12, "text": plain.prompt_tokens - 12}
+
+
+@pytest.mark.connected
+def test_the_scene_may_be_left_out(captioner_server: Stack) -> None:
+    answers: queue.Queue[object] = queue.Queue()
+    inputs = [tensor for tensor in tensors_of(request()) if tensor.name() != "SCENE"]
+    with InferenceServerClient(captioner_server.settings.triton_url) as client:
+        client.start_stream(callback=lambda result, error: answers.put(error or result))
+        client.async_stream_infer(MODEL, inputs, request_id="1")
+        first = answers.get(timeout=60)
+        assert not isinstance(first, Exception), first
+        client.stop_stream(cancel_requests=True)
 
 
 @pytest.mark.connected
