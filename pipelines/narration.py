@@ -209,7 +209,7 @@ class Narrating:
             work.asking,
             limit_s,
             previous,
-            self._trail.scene(work.clip, work.evidence.times_s[0], self._asking.compression_of(camera_id)),
+            self._trail.scene(work.clip, work.evidence.times_s[0], work.asking.compression_of(camera_id)),
         )
         partials = PartialTeller(
             self._publisher,

@@ -86,7 +86,9 @@ def test_masks_point_at_their_pictures(scene_frames: int, shown: list[int], mask
     evidence = Evidence("gate", 1, 0, 100, 103, pictures, times, times, ())
     asking = Asking(lambda end_s: "<region>", scene_frames=scene_frames)
     scene = ClipScene("gate", "c0")
-    made = request_of("r", evidence, Masklet("t", masks, boxes, scores, "active"), (4, 9), asking, 1.0, scene)
+    made = request_of(
+        "r", evidence, Masklet("t", masks, boxes, scores, "active"), (4, 9), asking, 1.0, scene=scene
+    )
     assert made.pictures[:, 0, 0, 0].tolist() == shown and made.times_s.tolist() == [at / 4 for at in shown]
     assert made.mask_frames == masked and made.objects == (0, 0) and made.masks.shape == (2, 4, 4)
     assert made.masks[:, 1, 1].all() and made.scene is scene
