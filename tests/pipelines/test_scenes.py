@@ -84,7 +84,7 @@ def test_masks_point_at_their_pictures(scene_frames: int, shown: list[int], mask
     masks[[4, 9], 1, 1] = True
     boxes, scores = np.zeros((12, 4), np.float32), np.ones(12, np.float32)
     evidence = Evidence("gate", 1, 0, 100, 103, pictures, times, times, ())
-    asking = Asking(lambda end_s: "<region>", scene_frames=scene_frames)
+    asking = Asking(lambda end_s, near: "<region>", scene_frames=scene_frames)
     scene = ClipScene("gate", "c0")
     made = request_of(
         "r", evidence, Masklet("t", masks, boxes, scores, "active"), (4, 9), asking, 1.0, scene=scene
