@@ -18,16 +18,16 @@ from recipes.benchmarks.masks import BoxShape
 from recipes.benchmarks.scenes import Showing, request_of
 from recipes.benchmarks.videorefer_bench import choice_scores, letter_of
 from recipes.evaluate_videorefer import TASKS, run_task
-from tests.fakes.tiny_captioner import make_tiny_captioner
+from tests.modeling.tiny_captioner import write_tiny
 from tests.recipes import benchmark_files
 
 LITE = Showing("pixelreferlite", long_side_px=128)
 SCENE = Showing("pixelrefer", fps=2.0, long_side_px=128)
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_captioner(tmp_path_factory.mktemp("weights"))
+@pytest.fixture(scope="module", params=["pixelreferlite", "pixelrefer"])
+def weights(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("weights"), request.param)
 
 
 def run(task: str, data: Path, weights: Path, *more: str) -> dict:
@@ -53,7 +53,7 @@ def test_bench_d_writes_answers_and_goes_on(tmp_path: Path, weights: Path) -> No
     assert after.startswith(before) and len(after.splitlines()) == 2
     assert run("bench-d", tmp_path, weights, "--limit", "1")["answered"] == 1
     with pytest.raises(AnswersError, match="another run"):
-        run("bench-d", tmp_path, weights, "--masks", "single")
+        run("bench-d", tmp_path, weights, "--max-frames", "5")
 
 
 def test_bench_d_shows_one_mask_or_all(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_eoc_answers_are_scored_by_kind() -> None:
 
 def test_pam_events_follow_one_another(tmp_path: Path, weights: Path) -> None:
     benchmark_files.pam(tmp_path)
-    result = run("pam-streaming", tmp_path, weights)
+    result = run("pam-streaming", tmp_path, weights, "--history", "text", "--wording", "benchmark")
     assert result["answered"] == 2 and set(result["scores"]) == {"cider", "meteor_exact_stem"}
     first, second = items("pam-streaming", tmp_path)
     assert (first.key, second.key, second.reference) == ("v1/1", "v1/2", "It moves on.")
