@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from contracts.clips import ClipRecord
-from contracts.narrations import Tokens
 from contracts.prompts import LONGEST_QUESTION, Answer, Prompt, Shown
 from operators.observe import choose_frames
 from operators.quote import quote
@@ -21,7 +20,7 @@ from pipelines.asking import shrink
 from pipelines.evidence import Evidence
 from pipelines.ports import CaptionAnswer, Captioner, CaptionRequest, Clock, ObjectMissing, ObjectStore
 from pipelines.recent import NoEvidence
-from pipelines.translate import rounded
+from pipelines.translate import rounded, tokens_of
 
 REGION = "<region>"
 _OBJECT = re.compile(r"<object\s*(\d{1,4})>", re.IGNORECASE)
@@ -267,7 +266,7 @@ def _recorded(
         start_s=min(times),
         end_s=max(times),
         evidence=evidence,
-        tokens=Tokens(prompt=told.prompt_tokens, object=told.object_tokens, output=len(told.probabilities)),
+        tokens=tokens_of(told),
         model=told.model,
         asked=worded.text,
         prompt_id=worded.prompt_id,

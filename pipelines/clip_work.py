@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from contracts import topics
 from contracts.clips import ClipRecord
-from contracts.narrations import Narration, Tokens, narration_id
+from contracts.narrations import Narration, narration_id
 from operators.describe import Decision
 from operators.judge import Heard, Verdict
 from operators.observe import Look, absent, look_at
@@ -17,7 +17,7 @@ from pipelines.asking import Asking
 from pipelines.evidence import Evidence, safe_name
 from pipelines.memory import Memories
 from pipelines.ports import CaptionAnswer, Output
-from pipelines.translate import output, rounded
+from pipelines.translate import output, rounded, tokens_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class ClipWork:
             crop_ref=_crop_ref(clip, track_id) if frames else None,
             confidence=_confidence(verdict, answer),
             reason=verdict.reason,
-            tokens=_tokens(answer),
+            tokens=tokens_of(answer),
             model=answer.model,
             **self._prompt(told),
             stage_s=rounded(stages),
@@ -123,13 +123,6 @@ def span_of(look: Look) -> tuple[float, float]:
     if look.first_seen_s is None or look.last_seen_s is None or look.last_seen_s <= look.first_seen_s:
         return look.start_s, look.end_s
     return look.first_seen_s, look.last_seen_s
-
-
-def _tokens(answer: CaptionAnswer) -> Tokens:
-    parts = {name: answer.budget.get(name, 0) for name in ("text", "anchor", "body", "dropped")}
-    return Tokens(
-        prompt=answer.prompt_tokens, object=answer.object_tokens, output=len(answer.probabilities), **parts
-    )
 
 
 def _crop_ref(clip: ClipRecord, track_id: str) -> str:

@@ -12,10 +12,11 @@ from contracts.base import Message
 from contracts.clips import ClipFrame, clip_id
 from contracts.deadletter import VALUE_LIMIT_BYTES, DeadLetter
 from contracts.events import Gap, TrackEvent, gap_id
+from contracts.narrations import Tokens
 from contracts.tracks import Rle, TrackFrame, TrackUpdate
 from operators.chunk import Hole
 from operators.types import Clip, Masklet, TrackedClip
-from pipelines.ports import Output, Record
+from pipelines.ports import CaptionAnswer, Output, Record
 
 
 def output(topic: str, camera_id: str, message: Message) -> Output:
@@ -118,6 +119,14 @@ def dead_letter(record: Record, cause: str, at_s: float, met_by: str = "tracker"
         value_bytes=len(value),
     )
     return output(topics.DEADLETTER, record.key or "unknown", letter)
+
+
+def tokens_of(answer: CaptionAnswer) -> Tokens:
+    """What an answer cost, in tokens."""
+    parts = {name: answer.budget.get(name, 0) for name in ("text", "anchor", "body", "dropped")}
+    return Tokens(
+        prompt=answer.prompt_tokens, object=answer.object_tokens, output=len(answer.probabilities), **parts
+    )
 
 
 def outputs_of(topic: str, camera_id: str, messages: Iterable[Message]) -> tuple[Output, ...]:

@@ -10,8 +10,9 @@ from modeling.pixelrefer.compression import SceneOptions
 from operators.types import Masklet
 from pipelines.asking import Asking, request_of, shown_frames
 from pipelines.evidence import Evidence
-from pipelines.ports import ClipScene
+from pipelines.ports import CaptionAnswer, ClipScene
 from pipelines.scene_trail import SceneTrail
+from pipelines.translate import tokens_of
 from services.adapters.triton import scene_options
 
 
@@ -106,3 +107,12 @@ def test_the_adapter_writes_options_that_the_model_reads() -> None:
     )
     assert SceneOptions.from_json(scene_options(None)) == SceneOptions()
     assert "reading" not in json.loads(scene_options(scene))
+
+
+def test_a_narrations_tokens_tell_where_the_prompt_went() -> None:
+    budget = {"anchor": 256, "body": 960, "dropped": 3, "object": 96, "text": 160, "carried": 1, "reused": 0}
+    answer = CaptionAnswer("a", ("a",), (0.9,), "stop", 1472, 96, "m", {}, budget)
+    tokens = tokens_of(answer)
+    assert (tokens.prompt, tokens.object, tokens.output) == (1472, 96, 1)
+    assert (tokens.anchor, tokens.body, tokens.dropped, tokens.text) == (256, 960, 3, 160)
+    assert tokens.anchor + tokens.body + tokens.object + tokens.text == tokens.prompt
