@@ -29,7 +29,14 @@ def weights_id(folder: Path) -> str:
             digest.update(opened.read(DIGEST_PART_BYTES))
             opened.seek(max(0, size - DIGEST_PART_BYTES))
             digest.update(opened.read(DIGEST_PART_BYTES))
-    return f"{folder.name}@{digest.hexdigest()[:12]}"
+    return f"{_model_name(folder)}@{digest.hexdigest()[:12]}"
+
+
+def _model_name(folder: Path) -> str:
+    """The folder's name; for a snapshot in the Hugging Face hub's cache, whose name is a commit, the repository's."""
+    if folder.parent.name == "snapshots":
+        return folder.parent.parent.name.rpartition("--")[2]
+    return folder.name
 
 
 def read_tensors(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +78,10 @@ def fit_config(block: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) 
     rows = shapes.get("model.embed_tokens.weight")
     if rows:
         block = {**block, "vocab_size": rows[0]}
-    vision = None if "vision_encoder_config" in block else infer_vision(shapes)
-    return CaptionerConfig.from_json(block, vision)
+    config = CaptionerConfig.from_json(block)
+    if "vision_encoder_config" in block:
+        return config
+    return replace(config, vision=infer_vision(shapes))
 
 
 def number_format(block: Mapping[str, Any]) -> torch.dtype:

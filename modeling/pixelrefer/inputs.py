@@ -88,12 +88,14 @@ class SceneFrames:
 class SceneViews:
     """What PixelRefer looks at: the clip's frames, unless their tokens are had already, and one crop a mask.
 
-    `crops` is None without masks.
+    `crops` is None without masks; with VideoRefer's region encoder they are whole frames, and `objects` tells whose
+    each mask is.
     """
 
     frames: SceneFrames | None
     crops: PackedImages | None
     masks: list[MaskCells]
+    objects: list[int] | None = None
 
     @property
     def scene(self) -> PackedImages:

@@ -12,7 +12,7 @@ from modeling.pixelrefer.config import CaptionerConfig
 from modeling.pixelrefer.inputs import LiteViews, MaskCells, PackedImages, SceneViews
 from modeling.pixelrefer.language import KvCache, LanguageModel
 from modeling.pixelrefer.pixel_shuffle import Tiling, compress, pool
-from modeling.pixelrefer.pooling import PooledRegionEncoder
+from modeling.pixelrefer.pooling import PooledRegionEncoder, fill_run, token_count
 from modeling.pixelrefer.region import LiteRegionEncoder, ObjectTokenizer
 from modeling.pixelrefer.scene import frame_grids, pool_frames
 from modeling.pixelrefer.vision import VisionTower
@@ -191,8 +191,21 @@ class PixelRefer(CaptionNetwork):
         """Embeddings [rows,C] of all masks one after another, at most K rows each."""
         assert views.crops is not None
         region = self.model.region_encoder
+        if isinstance(region, PooledRegionEncoder):
+            return self._pooled_embeddings(region, views, start)
         merged, counts = region.merge(self.select_cells(views.crops, views.masks), start)
         rows = [tokens[:count] for tokens, count in zip(merged, counts.tolist(), strict=True)]
+        return region.feat_linear(torch.cat(rows).to(self.dtype))
+
+    def _pooled_embeddings(
+        self, region: PooledRegionEncoder, views: SceneViews, start: Tensor | None
+    ) -> Tensor:
+        """Embeddings [rows,C] of all objects one after another, at most 4 rows each."""
+        assert views.crops is not None and views.objects is not None
+        vectors = self.select_cells(views.crops, views.masks)
+        merged, counts = region.merge(region.group(vectors, views.objects), start)
+        wanted = [token_count(views.objects.count(number)) for number in range(len(merged))]
+        rows = [fill_run(*run) for run in zip(merged, counts.tolist(), wanted, strict=True)]
         return region.feat_linear(torch.cat(rows).to(self.dtype))
 
 

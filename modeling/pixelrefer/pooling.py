@@ -49,6 +49,19 @@ def merge_in_time(vectors: Tensor, most: int = MOST_TOKENS) -> Tensor:
     return member.T @ vectors / member.sum(0)[:, None]
 
 
+def token_count(masks: int) -> int:
+    """Tokens in the prompt of an object with that many masks."""
+    return min(MOST_TOKENS, masks)
+
+
+def fill_run(tokens: Tensor, count: int, wanted: int) -> Tensor:
+    """The first `count` rows of `tokens`, the last one repeated up to `wanted` rows.
+
+    Ties merge an object to fewer vectors than its prompt has places for, which is known only after encoding.
+    """
+    return tokens[torch.arange(wanted, device=tokens.device).clamp(max=count - 1)]
+
+
 class PooledRegionEncoder(nn.Module):
     """The third region encoder, with the calls of `ObjectTokenizer`; `merge` takes objects where that takes masks."""
 
@@ -61,6 +74,12 @@ class PooledRegionEncoder(nn.Module):
         """The one vector of a mask: features [fh,fw,Cv] of the whole frame -> float32 [1,Cv]. No position code."""
         del position_xy
         return pool_mask(features, mask)[None]
+
+    def group(self, vectors: list[Tensor], objects: list[int]) -> list[Tensor]:
+        """The vectors [1,Cv] of all masks gathered by object, in the order given: [n_i,Cv] each."""
+        together = torch.cat(vectors)
+        number = torch.tensor(objects, device=together.device)
+        return [together[number == wanted] for wanted in range(max(objects) + 1)]
 
     def merge(self, pieces: list[Tensor], start: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Each object's vectors in time order [n_i,Cv] -> (tokens [O,4,Cv], zero-padded; how many are real [O])."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from modeling.pixelrefer.config import CaptionerConfig
 from modeling.pixelrefer.crops import ObjectCrop, crop_lite, crop_object, global_view, share_views
 from modeling.pixelrefer.images import ImagePacker, PatchSettings
 from modeling.pixelrefer.inputs import LiteViews, MaskCells, PackedImages, SceneFrames, SceneViews
+from modeling.pixelrefer.pooling import token_count
 from modeling.pixelrefer.prompt import (
     prompt_ids,
     region_tag,
@@ -140,6 +141,8 @@ class Processor:
     def _prepare_scene(self, request: Request, scene: Scene | None) -> Prepared:
         """PixelRefer: each mask has a tag of its own, so an object seen on several frames gets several."""
         masks = request.full_masks()
+        if self.config.region == "pooling":
+            return self._prepare_pooled(request, masks, scene)
         crops: list[ObjectCrop] = []
         tags = [""] * request.object_count
         for number in request.order():
@@ -151,8 +154,29 @@ class Processor:
                 logger.warning("mask %d covers no cell of its crop and is not shown to the model", number)
             tags[request.objects[number]] += region_tag(tokens)
         packed, cells = self._pack_crops(crops) if crops else (None, [])
+        return self._with_scene(request, SceneViews(None, packed, cells), tags, scene)
+
+    def _prepare_pooled(self, request: Request, masks: Pixels, scene: Scene | None) -> Prepared:
+        """VideoRefer's regions: each mask looks at its whole frame; an object has one tag, however many masks."""
+        order = request.order()
+        size = (masks.shape[1], masks.shape[2])
+        whole = [
+            ObjectCrop(
+                request.frames[request.mask_frames[at]], torch.from_numpy(masks[at]), (0, 0, *size), size
+            )
+            for at in order
+        ]
+        objects = [int(request.objects[at]) for at in order]
+        packed, cells = self._pack_crops(whole)
+        tags = [region_tag(token_count(objects.count(number))) for number in range(request.object_count)]
+        return self._with_scene(request, SceneViews(None, packed, cells, objects), tags, scene)
+
+    def _with_scene(
+        self, request: Request, views: SceneViews, tags: Sequence[str], scene: Scene | None
+    ) -> Prepared:
+        """The prompt of the scene, known or to be encoded, and then the question with its tags in their places."""
         shown = scene or self.scene_frames(request)
-        views = SceneViews(None if scene else shown, packed, cells)
+        views = views if scene else replace(views, frames=shown)
         part = (
             scene_images(shown.counts) if shown.times_s is None else scene_video(shown.times_s, shown.counts)
         )

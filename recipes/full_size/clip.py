@@ -23,17 +23,12 @@ def main() -> None:
     given = parser.parse_args()
     with AnonymousPeak() as peak:
         facts = run(given.folder, given.frames, given.tokens)
-    now = {name: round(value, 3) for name, value in memory_now().items()}
-    facts["memory_gb"] = {
-        "peak_rss": round(peak_rss(), 3),
-        "peak_anonymous": round(peak.gb, 3),
-        "at_end": now,
-    }
+    facts["memory_gb"] |= {"peak_rss": round(peak_rss(), 3), "peak_anonymous": round(peak.gb, 3)}
     json.dump(facts, sys.stdout)
 
 
 def run(folder: Path, frames: int, tokens: int) -> dict:
-    """Seconds of each stage, token counts, and the memory after loading."""
+    """Seconds of each stage, token counts, and the memory held after each step."""
     begun = time.perf_counter()
     from modeling.pixelrefer.generate import Captioner  # importing torch is one of the stages
 
@@ -43,6 +38,7 @@ def run(folder: Path, frames: int, tokens: int) -> dict:
     loaded = time.perf_counter()
     after_load = memory_now()
     answer = captioner.describe(clip_request(frames, tokens))
+    after_answer = memory_now()
     stages = {"import": imported - begun, "load": loaded - imported} | answer.timings_s
     return {
         "parameters": sum(tensor.numel() for tensor in captioner.network.state_dict().values()),
@@ -51,11 +47,16 @@ def run(folder: Path, frames: int, tokens: int) -> dict:
         "prompt_tokens": answer.prompt_tokens,
         "object_tokens": answer.object_tokens,
         "output_tokens": len(answer.token_ids),
-        "anonymous_gb": {
-            "before_load": round(bare["anonymous"], 3),
-            "after_load": round(after_load["anonymous"], 3),
+        "memory_gb": {
+            "before_load": _rounded(bare),
+            "after_load": _rounded(after_load),
+            "after_answer": _rounded(after_answer),
         },
     }
+
+
+def _rounded(memory: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in memory.items()}
 
 
 def clip_request(frames: int, tokens: int):  # noqa: ANN201  (the type would import torch too early)

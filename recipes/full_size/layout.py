@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from recipes.full_size.vocabulary import write_tokenizer
 SHARD_BYTES = 500_000_000
 SPREAD = 0.02
 """Standard deviation of the random weights."""
+
+STRIP = 10_000_019
+"""How many random numbers are made; a prime, so that no two rows of a tensor are the same."""
 
 Shapes = dict[str, torch.Size]
 
@@ -66,10 +70,18 @@ def _shards(shapes: Shapes) -> Iterator[Shapes]:
 
 
 def _random(name: str, shape: torch.Size) -> Tensor:
-    """Ones for the weights of norms, else small random numbers."""
-    tensor = torch.empty(shape, dtype=torch.bfloat16)
-    is_norm = name.endswith("weight") and len(shape) == 1
-    return tensor.fill_(1) if is_norm else tensor.normal_(std=SPREAD)
+    """Ones for the weights of norms, else small random numbers: a strip of them, laid end to end."""
+    if name.endswith("weight") and len(shape) == 1:
+        return torch.ones(shape, dtype=torch.bfloat16)
+    strip = _strip()[: shape.numel()]
+    pieces = -(-shape.numel() // strip.numel())
+    return strip.repeat(pieces)[: shape.numel()].view(shape)
+
+
+@cache
+def _strip() -> Tensor:
+    """Random numbers made once: two thousand million of them would take longer than all the rest."""
+    return torch.empty(STRIP, dtype=torch.bfloat16).normal_(std=SPREAD)
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

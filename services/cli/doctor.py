@@ -26,6 +26,7 @@ from services.engines.ray import check_ray
 from services.engines.s3 import check_s3, find_juicefs, find_minio
 from services.engines.triton import check_triton
 from services.settings import DEFAULT_DATA, Settings, SettingsError, load_settings
+from services.tiers import TierUnusable
 
 MEMORY_GB, DISK_GB = 4.0, 8.0
 SIGNS = {"ok": "[green]ok[/]", "warn": "[yellow]look[/]", "fail": "[red]wrong[/]", "off": "[dim]off[/]"}
@@ -74,7 +75,7 @@ def examine(data: Path) -> Iterator[Finding]:
     except SettingsError as error:
         yield Finding("settings", "fail", str(error))
         return
-    yield weights(weight_folders(settings))
+    yield _weights(settings)
     yield from _engines(settings)
 
 
@@ -106,6 +107,13 @@ def weights(folders: Mapping[str, Path]) -> Finding:
     if lacking:
         return Finding("weights", "fail", f"no safetensors in {' and '.join(lacking)}")
     return Finding("weights", "ok", ", ".join(folder.name for folder in folders.values()))
+
+
+def _weights(settings: Settings) -> Finding:
+    try:
+        return weights(weight_folders(settings))
+    except TierUnusable as error:
+        return Finding("weights", "fail", str(error))
 
 
 def _python() -> Finding:

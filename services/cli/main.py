@@ -14,7 +14,7 @@ app = typer.Typer(
 )
 
 VERBS = ("up", "down", "demo", "watch", "ask", "ledger", "doctor", "version")
-NOUNS = ("camera",)
+NOUNS = ("camera", "models")
 
 
 def _register() -> None:

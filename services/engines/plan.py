@@ -20,6 +20,7 @@ from services.engines.s3 import Kind, check_s3, s3_spec
 from services.engines.state import State
 from services.engines.triton import check_triton, triton_spec
 from services.settings import Settings, load_settings
+from services.tiers import EMBEDDED_FOLDER, TierUnusable, captioner_folder
 
 VARIABLES = {
     "kafka": "STREAMREFER_KAFKA_BOOTSTRAP",
@@ -28,21 +29,31 @@ VARIABLES = {
     "ray": "STREAMREFER_RAY_ADDRESS",
 }
 # The variables by which tracker and captioner find their weights, and the folders of the embedded tier.
+CAPTIONER = "STREAMREFER_CAPTIONER"
 EMBEDDED_WEIGHTS = {
     "STREAMREFER_TRACKER_WEIGHTS": "tracker-embedded",
-    "STREAMREFER_CAPTIONER": "captioner-embedded",
+    CAPTIONER: EMBEDDED_FOLDER,
 }
 ENGINES = frozenset(VARIABLES)
 SERVICES = frozenset({"gateway", "ingest"})
 APP = ServeApp("services.app:build")
 
 
-def weight_folders(settings: Settings) -> dict[str, Path]:
-    """Where each model looks for its weights: by its own variable, else in the settings' folder."""
-    return {
+def weight_folders(settings: Settings, captioner: bool = True) -> dict[str, Path]:
+    """Where each model looks for its weights: by its own variable, else in the settings' folder.
+
+    The captioner's variable may name a tier of `streamrefer models list`; it is left out where no captioner runs.
+    Raises TierUnusable.
+    """
+    folders = {
         name: Path(os.environ.get(name) or settings.weights / folder)
         for name, folder in EMBEDDED_WEIGHTS.items()
     }
+    if not captioner:
+        del folders[CAPTIONER]
+    elif named := os.environ.get(CAPTIONER):
+        folders[CAPTIONER] = captioner_folder(named, settings.weights)
+    return folders
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,7 @@ class Plan:
         triton = self._embeds("triton", known.triton_url, lambda: check_triton(known.triton_url))
         token = known.ray_token.get_secret_value()
         ray = self._embeds("ray", known.ray_address, lambda: check_ray(known.ray_address, token))
+        self._runs_triton = triton
         if triton:
             self._know(triton_url=f"{HOST}:{self._ports.of('triton_grpc')}")
         if ray:
@@ -140,7 +152,11 @@ class Plan:
     def _environment(self) -> dict[str, str]:
         """What every child is told: all addresses, Ray's token, and where the models' weights are."""
         known = self.settings
-        weights = {name: str(folder.absolute()) for name, folder in weight_folders(known).items()}
+        try:
+            folders = weight_folders(known, captioner=self._runs_triton)
+        except TierUnusable as error:
+            raise EngineError(f"triton: {error}") from error
+        weights = {name: str(folder.absolute()) for name, folder in folders.items()}
         return {**known.environment(), **ray_environment(known.ray_token.get_secret_value()), **weights}
 
     def _embeds(self, name: str, address: str, check: Callable[[], None]) -> bool:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from modeling.pixelrefer.checkpoint import load_model, meta_network
 from modeling.pixelrefer.generate import Captioner
 from modeling.stored import WeightsError
+from modeling.weights import weights_id
 from recipes.full_size.layout import stored_bytes
 from recipes.full_size.sizes import published_sizes
 from tests.modeling.official_layout import VARIANTS, official_shapes, write_official, write_shards
@@ -66,6 +67,15 @@ def test_a_sharded_checkpoint_loads_one_to_one_and_speaks(tmp_path: Path, varian
     assert network.config.framework == VARIANTS[variant][0]
     assert network.config.language.tied == ("lm_head.weight" not in written)
     assert len(Captioner.load(tmp_path).describe(request()).token_ids) == 6
+
+
+def test_weights_from_the_hubs_cache_carry_the_name_of_their_repository(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--Owner--PixelRefer-2B" / "snapshots" / "0123abcd"
+    write_official(snapshot, "pixelrefer-2b")
+    named = weights_id(snapshot)
+    assert named.startswith("PixelRefer-2B@") and "0123abcd" not in named
+    snapshot.parent.rename(tmp_path / "copies")
+    assert weights_id(tmp_path / "copies" / "0123abcd") == named.replace("PixelRefer-2B", "0123abcd")
 
 
 def test_another_number_format_is_cast(folder: Path) -> None:

@@ -7,10 +7,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from modeling.pixelrefer.checkpoint import load_model
+from modeling.pixelrefer.checkpoint import load_model, save_model
 from modeling.pixelrefer.config import CaptionerConfig
+from modeling.pixelrefer.generate import Captioner
+from modeling.pixelrefer.images import PatchSettings
+from modeling.pixelrefer.model import build_network
 from modeling.pixelrefer.pooling import MOST_TOKENS, PooledRegionEncoder, merge_in_time, pool_mask
-from tests.modeling.tiny_captioner import tiny_config, write_tiny
+from modeling.pixelrefer.tokenizer import REGION, WordTokenizer
+from tests.modeling.tiny_captioner import WORDS, request, tiny_config, write_tiny
 
 
 def slow_mean(features: torch.Tensor, mask: torch.Tensor) -> list[float]:
@@ -133,6 +137,45 @@ def test_the_configuration_chooses_it_and_published_names_load(tmp_path: Path) -
     region = load_model(folder).model.region_encoder
     assert isinstance(region, PooledRegionEncoder)
     assert torch.equal(region.feat_linear[2].weight, kept["model.region_encoder.feat_linear.2.weight"])
+
+
+def write_pooling(folder: Path) -> Path:
+    torch.manual_seed(3)
+    save_model(build_network(pooling_config()), PatchSettings(), WordTokenizer.build(WORDS), folder)
+    return folder
+
+
+def test_it_captions_one_tag_an_object_and_at_most_four_tokens(tmp_path: Path) -> None:
+    captioner = Captioner.load(write_pooling(tmp_path))
+    answer = captioner.describe(request(seen=6, things=2))
+    assert answer.object_tokens == 2 * MOST_TOKENS and len(answer.token_ids) == 6
+    prepared = captioner.processor.prepare(request(seen=2, things=2))
+    assert int((prepared.ids == captioner.tokenizer.id_of(REGION)).sum()) == 4
+    still = request(seen=1, times_s=None)
+    assert captioner.describe(still).object_tokens == 1
+
+
+def test_its_tokens_are_the_pooled_frames(tmp_path: Path) -> None:
+    captioner = Captioner.load(write_pooling(tmp_path))
+    network, asked = captioner.network, request(seen=3)
+    views = captioner.processor.prepare(asked).views
+    features = network.encode_images(views.crops).split(views.crops.counts)
+    masks = asked.full_masks()
+    expected = [
+        pool_mask(piece.unflatten(0, tuple(grid)), torch.from_numpy(mask))
+        for piece, grid, mask in zip(features, views.crops.grids.tolist(), masks, strict=True)
+    ]
+    embeddings = network.object_embeddings(views)
+    torch.testing.assert_close(embeddings, network.model.region_encoder.feat_linear(torch.stack(expected)))
+
+
+def test_equal_frames_fill_the_places_of_the_prompt(tmp_path: Path) -> None:
+    captioner = Captioner.load(write_pooling(tmp_path))
+    asked = request(seen=7)
+    same = request(seen=7, frames=asked.frames[:1].repeat(7, 0), masks=asked.masks[:1].repeat(7, 0))
+    embeddings = captioner.network.object_embeddings(captioner.processor.prepare(same).views)
+    assert embeddings.shape[0] == MOST_TOKENS
+    torch.testing.assert_close(embeddings, embeddings[:1].expand(MOST_TOKENS, -1))
 
 
 def test_other_kinds_are_refused() -> None:

@@ -17,7 +17,7 @@ def _run(*arguments: str) -> Result:
 
 
 def test_every_command_explains_itself() -> None:
-    for command in ("up", "down", "demo", "camera", "watch", "ask", "ledger", "doctor", "version"):
+    for command in ("up", "down", "demo", "camera", "models", "watch", "ask", "ledger", "doctor", "version"):
         assert _run(command, "--help").exit_code == 0, command
 
 
