@@ -95,6 +95,8 @@ def bytes_of(*shape: int, value: int = 1) -> Tensor:
 
 Change = Callable[[Sent, random.Random], Sent]
 
+# Two negative sides whose product fits the data are left out: Triton 2.51 lets them pass and its Python stub dies of
+# them before our code is reached. See SECURITY.md.
 SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
     "FRAMES": (
         (3, 60, 80),
@@ -103,7 +105,6 @@ SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
         (1, 10_000, 10_000, 3),
         (2**31, 2**31, 2**31, 3),
         (-1, 60, 80, 3),
-        (3, -60, -80, 3),
         (43200,),
         (),
     ),
