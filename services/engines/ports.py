@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 from collections.abc import Mapping
 
 from services.engines.errors import EngineError
@@ -12,6 +13,8 @@ HOST = "127.0.0.1"
 # Below Linux's ephemeral range (32768 and up), so that no outgoing connection takes a port between choice and use.
 CHOICE = range(20_000, 32_000)
 TRIES = 200
+SETTLE_S = 2.0
+"""How long an engine that has just ended may still hold its port."""
 
 
 def is_free(port: int, host: str = HOST) -> bool:
@@ -23,6 +26,14 @@ def is_free(port: int, host: str = HOST) -> bool:
         except OSError:
             return False
     return True
+
+
+def soon_free(port: int, host: str = HOST) -> bool:
+    """Like `is_free`, but waits a moment for whoever is just ending."""
+    deadline = time.monotonic() + SETTLE_S
+    while not (free := is_free(port, host)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return free
 
 
 def check_host(host: str) -> None:
@@ -63,7 +74,7 @@ class Ports:
         if name in self._wanted:
             return self._checked(name, self._wanted[name], host)
         before = self._remembered.get(name)
-        if before is not None and before not in self.taken.values() and is_free(before, host):
+        if before is not None and before not in self.taken.values() and soon_free(before, host):
             return before
         for port in random.sample(CHOICE, TRIES):
             if port not in self.taken.values() and is_free(port, host):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 
 import pytest
 
@@ -44,3 +45,11 @@ def test_a_taken_port_set_by_the_user_is_refused_by_number_and_option(held: sock
         Ports({}, {"gateway": _number(held)}).of("gateway")
     with pytest.raises(EngineError, match="--engine-port kafka=PORT"):
         Ports({}, {"kafka": _number(held)}).of("kafka")
+
+
+def test_a_remembered_port_that_is_about_to_be_free_is_waited_for(held: socket.socket) -> None:
+    port = held.getsockname()[1]
+    closing = threading.Timer(0.3, held.close)
+    closing.start()
+    assert Ports({"kafka": port}).of("kafka") == port
+    closing.join()
