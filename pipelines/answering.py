@@ -16,8 +16,8 @@ from contracts.prompts import LONGEST_QUESTION, Answer, Prompt, Shown
 from operators.observe import choose_frames
 from operators.quote import quote
 from operators.types import Masklet
-from pipelines.asking import shrink
 from pipelines.evidence import Evidence
+from pipelines.pictures import shrink
 from pipelines.ports import CaptionAnswer, Captioner, CaptionRequest, Clock, ObjectMissing, ObjectStore
 from pipelines.recent import NoEvidence
 from pipelines.translate import rounded, tokens_of

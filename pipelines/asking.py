@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image
 
 from contracts import topics
 from contracts.cameras import Style
@@ -16,6 +15,7 @@ from operators.neighbours import choose_neighbours
 from operators.observe import seen_frames
 from operators.types import Masklet
 from pipelines.evidence import Evidence
+from pipelines.pictures import shrink
 from pipelines.ports import CaptionRequest, ClipScene, Publisher, PublisherFull
 
 log = logging.getLogger(__name__)
@@ -121,16 +121,6 @@ def shown_frames(count: int, frames: Sequence[int], most: int) -> list[int]:
     even = np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist()
     spread = even if most > 1 else [count - 1]
     return spread if set(spread) & set(frames) else sorted({*spread, *frames})
-
-
-def shrink(picture: np.ndarray, long_side_px: int) -> np.ndarray:
-    """The picture with its longer side at most so long, RGB uint8; smaller pictures are returned as they are."""
-    height, width = picture.shape[:2]
-    scale = long_side_px / max(height, width)
-    if scale >= 1:
-        return picture
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
 
 
 class PartialTeller:

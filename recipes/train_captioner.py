@@ -23,7 +23,7 @@ from recipes.captioner.cache import CachedFeatures, read_cache, write_cache
 from recipes.captioner.clips import STRANGERS, make_clips
 from recipes.captioner.encoder_stage import DenseModel, train_encoder
 from recipes.captioner.export import export_captioner
-from recipes.captioner.language_stage import Trainee, train_language
+from recipes.captioner.language_stage import train_language
 from recipes.captioner.network import new_network
 from recipes.captioner.progress import load_state
 from recipes.captioner.warm_start import warm_start
@@ -81,15 +81,6 @@ def train(run: Path, out: Path, plan: Plan, device: torch.device) -> PixelReferL
         plan.language_minutes,
     )
     export_captioner(network, tokenizer, out)
-    return network
-
-
-def assemble(encoder: Path, language: Path) -> PixelReferLite:
-    """The network of two training states, for a look at a run that goes on."""
-    tokenizer = build_tokenizer()
-    network = new_network(len(tokenizer), 0)
-    load_state(encoder, DenseModel(network))
-    load_state(language, Trainee(network, 0))
     return network
 
 

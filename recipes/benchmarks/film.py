@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from operators.decode import fitted_size
+from pipelines.pictures import shrink
 
 TRACKED_SIDE_PX = 640
 """Service keeps pictures at most so large before they are shrunk once more for the captioner."""
@@ -120,13 +121,3 @@ def served_pixels(frame: av.VideoFrame, long_side_px: int) -> np.ndarray:
     kept_px = max(TRACKED_SIDE_PX, long_side_px)
     width, height = fitted_size(frame.width, frame.height, kept_px)
     return shrink(frame.reformat(width=width, height=height, format="rgb24").to_ndarray(), long_side_px)
-
-
-def shrink(pixels: np.ndarray, long_side_px: int) -> np.ndarray:
-    """The picture with its longer side at most so long; smaller ones are returned as they are."""
-    height, width = pixels.shape[:2]
-    scale = long_side_px / max(height, width)
-    if scale >= 1:
-        return pixels
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))

@@ -52,10 +52,6 @@ class FeedEvent:
     data: str  # the message as JSON
 
 
-class SlowListener(Exception):
-    """The listener fell LISTENER_EVENTS behind and is let go; it can resume from its last event id."""
-
-
 class Feed:
     """Reads topics on a thread; ``listen`` from asyncio. Memory is bounded by the ring and the listeners' queues."""
 

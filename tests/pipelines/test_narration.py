@@ -14,9 +14,10 @@ from contracts.clips import ClipFrame, ClipRecord, SourceRange, clip_id
 from contracts.deadletter import DeadLetter
 from contracts.narrations import Narration, Partial
 from operators.types import Masklet
-from pipelines.asking import Asking, shrink
+from pipelines.asking import Asking
 from pipelines.evidence import Evidence
 from pipelines.narration import Narrating, NarrationSettings
+from pipelines.pictures import shrink
 from pipelines.ports import CaptionerUnavailable, CaptionRefused, CaptionRequest, PublisherFull, Record
 from tests.fakes.captioner import ScriptedCaptioner
 from tests.fakes.clock import FakeClock
