@@ -14,6 +14,8 @@ from pathlib import Path
 from services.engines import leftovers
 
 LOG_LIMIT_BYTES = 5_000_000
+LOOK_EVERY_S = 2.0
+"""How often a serving child is looked at."""
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 Say = Callable[[str], None]
@@ -35,13 +37,15 @@ class ChildSpec:
     ``prepare`` does what comes before the process (downloads, formatting), saying what it does, and returns the
     command; it runs again at each restart. ``ready`` raises while the child does not serve yet: the text of its last
     error is shown when time runs out. ``after`` names children that must be ready first; with ``warm`` the process
-    starts at once all the same and gets the line "go" on its standard input when they are. Children of the highest
-    ``layer`` are stopped first.
+    starts at once all the same and gets the line "go" on its standard input when they are. ``unwell`` gets the mark of
+    the child's processes (:mod:`services.engines.leftovers`) every few seconds while it serves; a cause that it
+    returns ends the child, as if it had died. Children of the highest ``layer`` are stopped first.
     """
 
     name: str
     prepare: Callable[[Say], Launch]
     ready: Callable[[], None]
+    unwell: Callable[[str], str | None] = lambda _mark: None
     after: tuple[str, ...] = ()
     warm: bool = False
     layer: int = 0
@@ -70,9 +74,12 @@ class Child:
         """None while the process lives."""
         return self._process.poll()
 
-    def wait(self) -> int:
-        """Block until the process ends by itself or by ``stop``."""
-        return self._process.wait()
+    def wait(self) -> str:
+        """Block until the process ends, by itself or by ``stop``, or is found unwell; says which."""
+        while (code := self._exit_code_within(LOOK_EVERY_S)) is None:
+            if cause := self._spec.unwell(self._mark):
+                return cause
+        return f"ended with exit code {code}"
 
     def go(self) -> None:
         """Tell a warm child that what it waits for is ready."""
@@ -100,6 +107,10 @@ class Child:
         leftovers.end(self._mark)
         if self._process.stdin is not None:
             self._close_stdin()
+
+    def _exit_code_within(self, seconds: float) -> int | None:
+        _wait_quietly(self._process, seconds)
+        return self.exit_code()
 
     def _close_stdin(self) -> None:
         try:

@@ -32,6 +32,14 @@ def marked(prefix: str) -> list[int]:
     return [pid for pid in _processes() if pid != own and _carries(pid, wanted)]
 
 
+def command(pid: int) -> str:
+    """The command line of a process, empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def end(prefix: str, patience_s: float = 5.0) -> int:
     """SIGKILL all marked processes until none is left or patience ends; returns how many remain."""
     deadline = time.monotonic() + patience_s

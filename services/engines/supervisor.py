@@ -37,8 +37,8 @@ class Restarts:
 class Supervisor:
     """Owns the children of one run.
 
-    A child that dies before it was ever ready fails the start. One that dies later is restarted, with a growing
-    pause, until it has died more than five times in a minute; then the whole run fails.
+    A child that dies before it was ever ready fails the start. One that dies later, or is found unwell, is restarted,
+    with a growing pause, until that has happened more than five times in a minute; then the whole run fails.
     """
 
     def __init__(self, specs: Sequence[ChildSpec], logs: Path, run_id: str, progress: Progress) -> None:
@@ -177,7 +177,7 @@ class _Keeper:
         if problem is None and not self._supervisor.stopping.is_set():
             self.ready.set()
             self._supervisor.progress.ready(self.spec.name)
-            problem = f"ended with exit code {self.child.wait()}"
+            problem = self.child.wait()
         self.child.end()
         return problem
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tritonclient.grpc import InferenceServerClient
 
+from services.engines import leftovers
 from services.engines.child import ChildSpec, Launch, Say, python_path
 from services.engines.errors import EngineError
 from services.engines.ports import HOST, Ports
@@ -18,6 +19,9 @@ from services.engines.state import State
 
 CHECK_TIMEOUT_S = 3.0
 EXIT_TIMEOUT_S = 3
+STUB = "triton_python_backend_stub"
+"""The program that runs a Python model, one process each."""
+PYTHON_BACKEND = 'backend: "python"'
 
 
 def triton_spec(
@@ -39,6 +43,7 @@ def triton_spec(
         name="triton",
         prepare=lambda say: _prepare(state, models, listen, environment, server, say),
         ready=lambda: check_triton(url, names),
+        unwell=lambda mark: missing_backends(mark, models),
         layer=1,
         # It may ignore SIGTERM for good while a client holds a stream open; then its group is killed.
         stop_grace_s=6.0,
@@ -57,6 +62,16 @@ def check_triton(url: str, models: tuple[str, ...] = ()) -> None:
                 raise ConnectionError(f"model {name} is not ready")
     finally:
         client.close()
+
+
+def missing_backends(mark: str, models: Path) -> str | None:
+    """Why Triton must be started again: a model's own process is gone. None when all is well.
+
+    Triton 2.51 goes on saying that such a model is ready, and answers nothing.
+    """
+    wanted = sum(PYTHON_BACKEND in path.read_text() for path in models.glob("*/config.pbtxt"))
+    living = sum(STUB in leftovers.command(pid) for pid in leftovers.marked(mark))
+    return f"only {living} of {wanted} Python models still run" if living < wanted else None
 
 
 def model_names(models: Path) -> tuple[str, ...]:
@@ -109,7 +124,7 @@ def _wheel() -> Path:
 def _lay_out_backends(wheel: Path, folder: Path) -> Path:
     """Triton wants library, helper and this Python's stub in one folder; the wheel has them apart."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    stub = wheel / "python_backend_stubs" / python / "triton_python_backend_stub"
+    stub = wheel / "python_backend_stubs" / python / STUB
     if not stub.is_file():
         raise EngineError(f"triton: its wheel has no Python backend for Python {python}; use Python 3.11")
     target = folder / "python"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,15 @@ from tritonclient.grpc import service_pb2_grpc
 
 from services.adapters.triton import MODEL
 from services.engines.stack import Stack
-from tests.services.adapters.hostile_requests import BAD, EMPTY_OR_HUGE, Sent, good, odd
+from tests.services.adapters.hostile_requests import (
+    BAD,
+    EMPTY_OR_HUGE,
+    Sent,
+    ends_the_model,
+    ends_triton_on_a_stream,
+    good,
+    odd,
+)
 
 DEADLINE_S = 60.0
 ROUNDS, ROUND = 2, 100
@@ -104,7 +113,9 @@ def test_a_hostile_request_among_others_on_one_stream_harms_none(stub: Stub) -> 
     chance = random.Random(4)
     expected = tell(stub, good(tokens=40), "alone")[0]
     messages = [good(tokens=40).message("one")]
-    messages += [chance.choice(BAD)(good(), chance).message(f"bad-{number}") for number in range(6)]
+    bad = (chance.choice(BAD)(good(), chance) for _ in range(100))
+    survived = [sent for sent in bad if not ends_triton_on_a_stream(sent)][:6]
+    messages += [sent.message(f"bad-{number}") for number, sent in enumerate(survived)]
     messages.append(good(tokens=40).message("two"))
     told = {"one": "", "two": ""}
     errors = 0
@@ -113,3 +124,29 @@ def test_a_hostile_request_among_others_on_one_stream_harms_none(stub: Stub) -> 
         if not reply.error_message and reply.infer_response.id in told:
             told[reply.infer_response.id] += _text(reply.infer_response)
     assert told == {"one": expected, "two": expected} and errors == 6
+
+
+@pytest.mark.connected
+def test_a_model_whose_process_a_request_ended_is_soon_back(stub: Stub, captioner_server: Stack) -> None:
+    """Nothing of ours can refuse such a request: Triton is started again, and answers as before."""
+    expected = tell(stub, good(), "before")
+    group = captioner_server.pids()["triton"]
+    list(stub.ModelStreamInfer(iter([ends_the_model(good()).message("bad")]), timeout=DEADLINE_S))
+    deadline = time.monotonic() + DEADLINE_S
+    while captioner_server.pids()["triton"] == group:
+        assert time.monotonic() < deadline, "nobody saw that the model had ended"
+        time.sleep(0.1)
+    assert answer_within(stub, DEADLINE_S) == expected
+
+
+def answer_within(stub: Stub, seconds: float) -> tuple[str, str]:
+    """What a good request is told by a server that may still be starting."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if stub.ModelReady(pb.ModelReadyRequest(name=MODEL), timeout=10).ready:
+                return tell(stub, good(), "after")
+        except grpc.RpcError:
+            pass
+        assert time.monotonic() < deadline, "the server did not come back"
+        time.sleep(0.2)

@@ -121,6 +121,24 @@ def test_a_child_that_dies_later_is_started_again(tmp_path: Path) -> None:
     supervisor.stop()
 
 
+def test_a_child_that_is_found_unwell_is_started_again(tmp_path: Path) -> None:
+    sick = tmp_path / "sick"
+
+    def unwell(mark: str) -> str | None:
+        assert leftovers.marked(mark) == [supervisor.pids()["engine"]]
+        return "half of it is gone" if sick.exists() else None
+
+    supervisor = _supervisor(tmp_path, _spec("engine", SLEEP, unwell=unwell))
+    supervisor.start()
+    before = supervisor.pids()["engine"]
+    sick.touch()
+    assert _eventually(lambda: supervisor.pids()["engine"] != before)
+    sick.unlink()
+    assert _eventually(lambda: supervisor.is_ready("engine"))
+    assert not supervisor.failed.is_set()
+    supervisor.stop()
+
+
 def test_a_child_that_keeps_dying_fails_the_run(tmp_path: Path) -> None:
     code = "import time; time.sleep(0.5); raise SystemExit(7)"
     supervisor = _supervisor(tmp_path, _spec("weak", code, deaths_per_minute=1))
