@@ -9,7 +9,7 @@ from modeling.pixelrefer.tokenizer import WordTokenizer
 from synthetic.grammar import DIRECTIONS, ENDINGS, GERUNDS, NAMES, OTHER_VERB, SPEEDS, VERBS
 from synthetic.palette import ALL_COLOURS
 
-_SIGNS = "[ ] , : . ? 0 1 2 3 4 5 6 7 8 9"
+_SIGNS = "[ ] - , : . ? 0 1 2 3 4 5 6 7 8 9"
 _FORMS = (
     "user assistant Time s until near it nowhere standing still stays a an the and is bumped by bumps into "
     "enters from left right behind"
