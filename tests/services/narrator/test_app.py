@@ -22,8 +22,9 @@ from pipelines.evidence import Evidence
 from services.adapters.kafka import KafkaPublisher, committed_consumer, ensure_topics
 from services.adapters.objects import ObjectsConnection, S3Objects
 from services.engines.stack import Stack
-from services.narrator.app import NarratorService, NarratorUnhealthy
+from services.narrator.app import NarratorService
 from services.narrator.settings import NarratorSettings, load_narrator_settings
+from services.replica import ReplicaUnhealthy
 from services.settings import Settings, SettingsError
 
 PATIENCE_S = 90.0
@@ -179,12 +180,12 @@ def test_garbage_and_missing_evidence_are_dead_letters_and_work_goes_on(camera: 
 
 def test_a_thread_that_died_or_hangs_is_unhealthy(settings: Settings) -> None:
     service = NarratorService(settings, NarratorSettings(name="unstarted", group_id="unstarted"))
-    with pytest.raises(NarratorUnhealthy, match="its thread has ended"):
+    with pytest.raises(ReplicaUnhealthy, match="its thread has ended"):
         service.check()
     stuck = NarratorService(settings, NarratorSettings(name="stuck", group_id="stuck", stuck_s=1e-6))
     stuck.start()
     try:
-        with pytest.raises(NarratorUnhealthy, match="no poll"):
+        with pytest.raises(ReplicaUnhealthy, match="no poll"):
             stuck.check()
     finally:
         stuck.stop()

@@ -22,8 +22,9 @@ from contracts.tracks import TrackUpdate
 from pipelines.evidence import Evidence
 from services.adapters.kafka import KafkaPublisher, committed_consumer, ensure_topics
 from services.adapters.objects import ObjectsConnection, S3Objects
+from services.replica import ReplicaUnhealthy
 from services.settings import Settings, SettingsError
-from services.tracker.app import TrackerService, TrackerUnhealthy
+from services.tracker.app import TrackerService
 from services.tracker.settings import load_tracker_settings
 from tests.fakes.segmenter import ColourSegmenter
 from tests.fakes.video import EPOCH_START_S, Camera
@@ -161,7 +162,7 @@ def assert_all_stored(reader: Reader, objects: S3Objects) -> None:
 
 def test_a_dead_thread_is_unhealthy(s3: Settings) -> None:
     one = service(s3, "t-unstarted", "one", ColourSegmenter)
-    with pytest.raises(TrackerUnhealthy, match="thread has ended"):
+    with pytest.raises(ReplicaUnhealthy, match="thread has ended"):
         one.check()
 
 
