@@ -51,7 +51,7 @@ $(MINIO):
 
 lock: setup  ## resolve requirements.in anew
 	$(BIN)/python -m uv pip compile -q --generate-hashes --python-version 3.11 requirements.in \
-	    -o requirements.lock --custom-compile-command "make lock"
+	    --override requirements.overrides -o requirements.lock --custom-compile-command "make lock"
 
 clean:  ## remove the environment and what was built
 	rm -rf $(VENV) .build
