@@ -79,6 +79,19 @@ def read_header(state: bytes) -> Header:
         raise ValueError(f"session state: its header cannot be read ({error})") from error
 
 
+def tensor_bytes(state: bytes) -> dict[int, dict[str, int]]:
+    """Bytes of each object's tensors by kind (anchor_features, features, pointer ...), read from the header alone."""
+    size = int.from_bytes(state[:8], "little")
+    found: dict[int, dict[str, int]] = {}
+    for name, about in json.loads(state[8 : 8 + size]).items():
+        if name != "__metadata__":
+            object_id, kind, _ = name.split(".")
+            begin, end = about["data_offsets"]
+            kinds = found.setdefault(int(object_id), {})
+            kinds[kind] = kinds.get(kind, 0) + end - begin
+    return found
+
+
 def unpack(
     state: bytes, header: Header, new_memory: Callable[[], ObjectMemory], device: torch.device
 ) -> dict[int, ObjectState]:
