@@ -66,6 +66,7 @@ def calibration_json(cases: Cases, unsure_below: float) -> dict:
     caution = {
         "names": list(CLASSES),
         "articles": ["a", "an", "the"],
+        "qualifiers": list(ALL_COLOURS),
         "unsure_below": unsure_below,
         "instead": STRANGER,
     }

@@ -26,12 +26,14 @@ class Calibration:
     """Curves by token, and the caution about names.
 
     ``curves``: knots for the tokens that have any; ``names``: tokens that name a class, ``articles``: that come before
-    a name; ``unsure_below``: a less probable name is not used; ``instead``: the token in place of its article then.
+    a name; ``qualifiers``: that may stand between the two; ``unsure_below``: a less probable name is not used;
+    ``instead``: the token in place of its article then, after which no name may follow.
     """
 
     curves: Mapping[int, Knots] = field(default_factory=dict)
     names: frozenset[int] = frozenset()
     articles: frozenset[int] = frozenset()
+    qualifiers: frozenset[int] = frozenset()
     unsure_below: float = 0.0
     instead: int | None = None
 
@@ -46,6 +48,14 @@ class Calibration:
             self.instead is not None
             and token in self.names
             and self.probability(token, raw) < self.unsure_below
+        )
+
+    def leaves_out(self, token: int) -> bool:
+        """Whether a token after an article and a qualifier leaves the name out: the network had none to give."""
+        return (
+            self.instead is not None
+            and bool(self.qualifiers)
+            and token not in self.names | self.qualifiers | self.articles
         )
 
     @classmethod
@@ -66,6 +76,7 @@ class Calibration:
                 curves=curves,
                 names=frozenset(tokenizer.id_of(word) for word in caution["names"]),
                 articles=frozenset(tokenizer.id_of(word) for word in caution["articles"]),
+                qualifiers=frozenset(tokenizer.id_of(word) for word in caution.get("qualifiers", ())),
                 unsure_below=float(caution["unsure_below"]),
                 instead=tokenizer.id_of(caution["instead"]),
             )

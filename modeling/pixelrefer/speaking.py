@@ -57,12 +57,12 @@ class Speaker:
         with watch.stage("decode"):
             while True:
                 token, raw = self._choose(scores, spoken.ids)
+                if (at := self._misnamed(token, raw, spoken.ids)) is not None:
+                    scores = self._rename(spoken, at, cache, len(embeds))
+                    continue
                 if token in self.ends:
                     spoken.finish = "stop" if teller.tell(spoken, wait=0) else "cancelled"
                     return spoken
-                if self._calibration.unsure(token, raw) and (at := self._article(spoken.ids)) is not None:
-                    scores = self._rename(spoken, at, cache, len(embeds))
-                    continue
                 spoken.ids.append(token)
                 spoken.probabilities.append(self._calibration.probability(token, raw))
                 last = len(spoken.ids) == limit
@@ -80,15 +80,30 @@ class Speaker:
     def _embed(self, ids: list[int]) -> Tensor:
         return self._network.embed_tokens(torch.tensor([ids], device=self._network.device))
 
-    def _article(self, ids: list[int]) -> int | None:
-        """Where the article of the name now being spoken stands."""
-        reach = range(len(ids) - 1, max(-1, len(ids) - LONGEST_NAME), -1)
-        return next((at for at in reach if ids[at] in self._calibration.articles), None)
+    def _misnamed(self, token: int, raw: float, ids: list[int]) -> int | None:
+        """Where the article stands whose name, if ``token`` came now, would be unsure or missing."""
+        at = self._open_name(ids)
+        known = self._calibration
+        if at is None or ids[at] not in known.articles:
+            return None
+        # "the" may well begin something else than a name: only a qualifier ("the red") calls for a noun.
+        left_out = len(ids) - at > 1 and known.leaves_out(token)
+        return at if left_out or known.unsure(token, raw) else None
+
+    def _open_name(self, ids: list[int]) -> int | None:
+        """Where the name now being spoken, which has no noun yet, begins: with an article, or "something"."""
+        known = self._calibration
+        for at in range(len(ids) - 1, max(-1, len(ids) - LONGEST_NAME), -1):
+            if ids[at] in known.articles or ids[at] == known.instead:
+                return at
+            if ids[at] in known.names or (known.qualifiers and ids[at] not in known.qualifiers):
+                return None
+        return None
 
     def _held_back(self, ids: list[int]) -> int:
         """How many of the last tokens may still be taken back: those of a name that has no noun yet."""
-        at = self._article(ids) if self._calibration.instead is not None else None
-        return len(ids) - at if at is not None and not self._calibration.names & set(ids[at:]) else 0
+        at = self._open_name(ids) if self._calibration.instead is not None else None
+        return len(ids) - at if at is not None and ids[at] in self._calibration.articles else 0
 
     def _rename(self, spoken: Spoken, at: int, cache: KvCache, prompt: int) -> Tensor:
         """Take the name back to its article and begin it anew without one; returns the scores after it."""
@@ -99,15 +114,22 @@ class Speaker:
         return self._read(self._embed(spoken.ids[at:]), cache)
 
     def _choose(self, scores: Tensor, said: list[int]) -> tuple[int, float]:
-        """The likeliest token and its probability, after the penalty on tokens already generated."""
+        """The likeliest token and its probability, after the penalty on tokens already generated.
+
+        After "something" no name is chosen.
+        """
         scores = scores.float()
         penalty = self._generation.repetition_penalty
         if penalty != 1.0 and said:
             rows = torch.tensor(sorted(set(said)), device=scores.device)
             before = scores[rows]
             scores[rows] = torch.where(before < 0, before * penalty, before / penalty)
+        probabilities = torch.softmax(scores, -1)
+        at = self._open_name(said)
+        if at is not None and said[at] == self._calibration.instead:
+            scores[list(self._calibration.names)] = -torch.inf  # "something red robot" is no sentence
         token = int(scores.argmax())
-        return token, float(torch.softmax(scores, -1)[token])
+        return token, float(probabilities[token])
 
 
 class _Teller:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -225,7 +225,10 @@ def read_cache(folder: Path) -> CachedFeatures:
         raise FileNotFoundError(f"{folder} holds no cached features: run the cache stage first")
 
     def joined(name: str) -> Tensor:
-        return torch.cat([getattr(part, name) for part in parts])
+        whole = torch.cat([getattr(part, name) for part in parts])
+        for at, part in enumerate(parts):  # what is joined goes: twice everything may be more than there is
+            parts[at] = replace(part, **{name: whole[:0]})
+        return whole
 
     def shifted(name: str, base: list[int]) -> Tensor:
         return torch.cat([getattr(part, name) + add for part, add in zip(parts, base, strict=True)])
@@ -233,17 +236,20 @@ def read_cache(folder: Path) -> CachedFeatures:
     def bases(sizes: list[int]) -> list[int]:
         return np.cumsum([0, *sizes])[:-1].tolist()
 
+    cells, masks, views = (
+        bases([len(getattr(part, name)) for part in parts]) for name in ("cells", "locals_", "globals_")
+    )
     return CachedFeatures(
         cells=joined("cells"),
         position_xy=joined("position_xy"),
-        cell_ends=shifted("cell_ends", bases([len(part.cells) for part in parts])),
+        cell_ends=shifted("cell_ends", cells),
         locals_=joined("locals_"),
         globals_=joined("globals_"),
-        global_of_mask=shifted("global_of_mask", bases([len(part.globals_) for part in parts])),
+        global_of_mask=shifted("global_of_mask", views),
         places=joined("places"),
         notes=[
             note | {"masks": [[base + number for number in numbers] for numbers in note["masks"]]}
-            for base, part in zip(bases([len(part.locals_) for part in parts]), parts, strict=True)
+            for base, part in zip(masks, parts, strict=True)
             for note in part.notes
         ],
     )

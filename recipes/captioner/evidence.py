@@ -19,6 +19,8 @@ from synthetic.truth import SyntheticClip
 MIN_MASK_PX = 24
 """Smaller masks are not shown to the captioner."""
 EXACT_SHARE = 0.25
+BOXED_SHARE, BOX_SLACK = 0.15, 0.06
+"""Of the roughly outlined objects, those shown by a filled box: people's regions often are. Slack in box sides."""
 WINDOW_SHARE = 0.3
 LATE_SHARE = 0.25
 """Tracks opened some frames after their object came into view."""
@@ -201,6 +203,7 @@ class Roughness:
     blocky: bool
     shift_px: int
     partial: float
+    boxed: bool = False
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Roughness:
@@ -212,10 +215,13 @@ class Roughness:
             blocky=bool(rng.random() < 0.3),
             shift_px=int(rng.integers(0, 4)),
             partial=0.12 if rng.random() < 0.4 else 0.0,
+            boxed=bool(rng.random() < BOXED_SHARE),
         )
 
     def __call__(self, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A rough version of ``mask`` bool [H,W]; may be empty."""
+        if self.boxed:
+            return _boxed(mask, rng)
         height, width = mask.shape
         size = (self.grid, self.grid)
         cells = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX))
@@ -228,6 +234,19 @@ class Roughness:
         rough = np.asarray(Image.fromarray(cover).resize((width, height), how)) > self.cut
         down, across = rng.integers(-self.shift_px, self.shift_px + 1, 2)
         return _shifted(rough, int(down), int(across))
+
+
+def _boxed(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The filled box around the object, each side a little off, as a person would draw it."""
+    filled = np.zeros_like(mask)
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows):
+        sides = np.array([rows[0], columns[0], rows[-1] + 1, columns[-1] + 1], float)
+        size = sides[2:] - sides[:2]
+        sides += rng.uniform(-BOX_SLACK, BOX_SLACK, 4) * np.tile(size, 2)
+        top, left, bottom, right = np.maximum(sides.round().astype(int), 0)
+        filled[top:bottom, left:right] = True
+    return filled
 
 
 def _near(cover: np.ndarray) -> np.ndarray:

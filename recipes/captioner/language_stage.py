@@ -21,7 +21,7 @@ from recipes.captioner.cache import CachedFeatures
 from recipes.captioner.progress import Stage, make_optimizer
 from recipes.captioner.samples import IGNORED, SequenceMaker, Sequences
 from synthetic.casting import HELD_OUT_PAIRS
-from synthetic.grammar import DIRECTIONS, ENDINGS, NAMES, SPEEDS, Attributes
+from synthetic.grammar import DIRECTIONS, ENDINGS, NAMES, SPEEDS, STRANGER, Attributes
 from synthetic.palette import ALL_COLOURS, COLOURS
 from synthetic.shapes import CLASSES
 
@@ -31,6 +31,8 @@ DECAY = 0.05
 PLACE_WEIGHT, FACT_WEIGHT, NAME_WEIGHT = 1.5, 0.25, 0.5
 RARITY = 0.2
 """How much more often rare events are drawn (0: as they come); at 0.5 the common ones, like standing still, suffer."""
+STRANGER_WEIGHT = 3.0
+"""How much more often nameless things are drawn than their number says: the real world is full of them."""
 PLACE_SCALES = (4.0, 8.0, 16.0)
 """Scales of the place itself, its change since the first frame, and since the frame before."""
 FACTS: dict[str, tuple] = {
@@ -176,7 +178,8 @@ class BatchMaker:
         self.sequences = SequenceMaker(tokenizer, mask_num)
         kinds = [(said.event, said.direction) for said in self.said]
         counts = {kind: kinds.count(kind) for kind in set(kinds)}
-        shares = np.array([counts[kind] ** -RARITY for kind in kinds])
+        weights = [STRANGER_WEIGHT if said.class_name == STRANGER else 1.0 for said in self.said]
+        shares = np.array([counts[kind] ** -RARITY for kind in kinds]) * weights
         self.shares = shares / shares.sum()
 
     def draw(self, count: int, rng: np.random.Generator) -> Batch:

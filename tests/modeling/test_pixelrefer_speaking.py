@@ -53,7 +53,7 @@ class Scripted:
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         words = [word for word in (TOKENIZER._words[token] for token in self.cache.read[1:])]
-        word, probability = self.script[" ".join(words)]
+        word, probability = self.script.get(" ".join(words), (END, SURE))
         scores = torch.full((len(TOKENIZER),), (1 - probability) / (len(TOKENIZER) - 1))
         scores[TOKENIZER.id_of(word)] = probability
         return scores.log()
@@ -66,6 +66,7 @@ def say(script: dict[str, tuple[str, float]], unsure_below: float, limit: int = 
         curves={TOKENIZER.id_of("duck"): ((0.0, 0.0), (1.0, 0.5))},
         names=names,
         articles=articles,
+        qualifiers=frozenset({TOKENIZER.id_of("red")}),
         unsure_below=unsure_below,
         instead=TOKENIZER.id_of("something"),
     )
@@ -118,6 +119,32 @@ def test_an_unsure_partner_is_taken_back_too() -> None:
     text, _, pieces = say(script, unsure_below=0.5)
     assert text == "a red box hits something"
     assert "".join(pieces) == text
+
+
+@pytest.mark.parametrize("after", ["moves", END])
+def test_a_name_that_is_left_out_becomes_something(after: str) -> None:
+    script = SCRIPT | {"a red": (after, SURE), "something red": (END, SURE)}
+    text, spoken, pieces = say(script, unsure_below=0.0)
+    assert text == "something red" and spoken.finish == "stop"
+    assert "".join(pieces) == text
+
+
+def test_something_is_given_no_name() -> None:
+    script = {
+        "": ("something", SURE),
+        "something": ("red", SURE),
+        "something red": ("duck", SURE),
+    }
+    text, _, _ = say(
+        script | {"something red a": (END, SURE), "something red the": (END, SURE)}, unsure_below=0.0
+    )
+    assert text.startswith("something red") and "duck" not in text
+
+
+def test_an_article_that_begins_no_name_stays() -> None:
+    script = SCRIPT | {"a red duck waddles": ("the", SURE), "a red duck waddles the": ("hits", SURE)}
+    text, _, _ = say(script | {"a red duck waddles the hits": (END, SURE)}, unsure_below=0.3)
+    assert text == "a red duck waddles the hits"
 
 
 def test_what_is_still_held_back_is_told_at_the_end_of_the_room() -> None:
