@@ -1,6 +1,8 @@
 """Run a captioner on the public benchmarks of region captioning in video.
 
-    python -m recipes.evaluate_videorefer --task TASK --data DIR --weights FOLDER [--limit N] [--json]
+    python -m recipes.evaluate_videorefer --task TASK --data DIR --weights TIER [--limit N] [--json]
+
+TIER is a name of ``streamrefer models list`` (``embedded``, ``pixelrefer-2b``, ...) or a model folder.
 
 Tasks: ``bench-d`` and ``bench-q`` (VideoRefer-Bench), ``hc-stvg``, ``dlc`` (DLC-Bench), ``eoc`` (EOC-Bench),
 ``pam-streaming``. DIR is the data set as published; nothing is downloaded. The formats, and what of them could not be
@@ -43,6 +45,7 @@ from recipes.benchmarks.meteor_jar import MeteorError
 from recipes.benchmarks.pam_streaming import by_video, judge_continuity, read_pam
 from recipes.benchmarks.scenes import Showing, request_of
 from recipes.benchmarks.videorefer_bench import choice_scores, read_bench_d, read_bench_q
+from services.tiers import TIERS, TierUnusable, captioner_folder, find_tier
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 OUT = Path("runs/benchmarks")
@@ -137,9 +140,13 @@ def speaker_of(captioner: Captioner, chosen: argparse.Namespace) -> Speaker:
 
 
 def folder_of(weights: str) -> Path:
-    """The model folder itself, or the one of that name among the weights of the repository."""
-    given = Path(weights)
-    return given if given.is_dir() or not (WEIGHTS / weights).is_dir() else WEIGHTS / weights
+    """The model folder of a tier, that folder itself, or the one of that name in weights/. Raises TierUnusable."""
+    if find_tier(weights) is None and not Path(weights).is_dir():
+        if (WEIGHTS / weights).is_dir():
+            return WEIGHTS / weights
+        tiers = ", ".join(tier.name for tier in TIERS)
+        raise TierUnusable(f"'{weights}' is neither a model folder nor a captioner's name ({tiers})")
+    return captioner_folder(weights, WEIGHTS)
 
 
 def run_task(chosen: argparse.Namespace) -> dict:
@@ -171,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--task", choices=sorted(TASKS), required=True)
     parser.add_argument("--data", type=Path, required=True, help="the data set's folder, as published")
     parser.add_argument(
-        "--weights", default="captioner-embedded", help="model folder, or its name in weights/"
+        "--weights", default="embedded", help="a captioner of `streamrefer models list`, or a model folder"
     )
     parser.add_argument("--out", type=Path, default=OUT, help="folder of answers and judge's replies")
     parser.add_argument("--limit", type=int, help="only so many items")

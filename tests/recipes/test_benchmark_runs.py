@@ -17,7 +17,8 @@ from recipes.benchmarks.items import FormatError, Item, Reading, Seen
 from recipes.benchmarks.masks import BoxShape
 from recipes.benchmarks.scenes import Showing, request_of
 from recipes.benchmarks.videorefer_bench import choice_scores, letter_of
-from recipes.evaluate_videorefer import TASKS, run_task
+from recipes.evaluate_videorefer import TASKS, folder_of, run_task
+from services.tiers import TierUnusable
 from tests.modeling.tiny_captioner import write_tiny
 from tests.recipes import benchmark_files
 
@@ -256,3 +257,25 @@ def test_files_of_another_form_are_named(
 def test_an_absent_data_set_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="VideoRefer-Bench-D.json"):
         items("bench-d", tmp_path)
+
+
+def test_a_captioner_is_named_as_a_tier_or_as_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    with pytest.raises(TierUnusable, match=r"run `streamrefer models pull pixelrefer-2b`"):
+        folder_of("2b")
+    stored = tmp_path / "home" / "hub" / "models--Alibaba-DAMO-Academy--PixelRefer-2B"
+    snapshot = stored / "snapshots" / ("a" * 40)
+    (stored / "refs").mkdir(parents=True)
+    (stored / "refs" / "main").write_text("a" * 40)
+    snapshot.mkdir(parents=True)
+    write_tiny(snapshot, "pixelrefer")
+    assert folder_of("pixelrefer-2b") == folder_of("2b") == snapshot
+    benchmark_files.bench_q(tmp_path)
+    assert run("bench-q", tmp_path, Path("2b"))["run"]["weights"].startswith("PixelRefer-2B@")
+    assert folder_of(str(snapshot)) == snapshot and folder_of("embedded").name == "captioner-embedded"
+    with pytest.raises(
+        TierUnusable, match=r"'3b' is neither .* \(embedded, pixelrefer-lite-2b, pixelrefer-2b"
+    ):
+        folder_of("3b")
