@@ -25,9 +25,10 @@ log = logging.getLogger(__name__)
 class Asking:
     """How questions are put. ``question`` words one for a clip of so many seconds and so many neighbours.
 
-    ``prompt_id`` and ``prompt_version`` name that wording; ``style`` is what the camera's settings wanted.
-    ``history``, for captioners trained on it, words the last sentence about the object (None: there is none, or it
-    must not be known) for a camera; it is added to the question, unless it is empty.
+    ``questions`` names whose questions these are, ``own`` or ``any`` (see ``CaptionRequest``). ``frames``: most of the
+    object's frames that are shown. ``prompt_id`` and ``prompt_version`` name that wording; ``style`` is what the
+    camera's settings wanted. ``history``, for captioners trained on it, words the last sentence about the object
+    (None: there is none, or it must not be known) for a camera; it is added to the question, unless it is empty.
 
     ``scene_frames``: most frames of the clip that are shown beside the object's own, the same for all objects of
     the clip (0: none, for captioners that look at objects only); ``compression`` says how, and
@@ -38,6 +39,8 @@ class Asking:
     prompt_version: str = ""
     prompt_id: str = ""
     style: Style | None = None
+    questions: str = ""
+    frames: int = 6
     neighbours: int = 0  # most other tracks shown with the one asked about
     long_side_px: int = 320
     max_new_tokens: int = 48
@@ -89,6 +92,7 @@ def request_of(
         max_new_tokens=asking.max_new_tokens,
         deadline_s=deadline_s,
         scene=scene,
+        questions=asking.questions,
     )
 
 

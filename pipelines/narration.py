@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contracts.base import InvalidMessage
 from contracts.clips import ClipRecord
@@ -151,7 +151,7 @@ class Narrating:
     def _narrate(self, work: ClipWork) -> tuple[tuple[Output, ...], Memories]:
         """1 look and decide; 2 ask within the budget; 3 judge, and put into messages."""
         work.look()
-        settings = self._settings.describe
+        settings = replace(self._settings.describe, evidence_frames=work.asking.frames)
         for track_id, look in work.looks.items():
             work.decisions[track_id] = decide(work.before.get(track_id), look, settings)
         self._ask_all(work)

@@ -144,7 +144,8 @@ class CaptionRequest:
 
     ``pictures`` are RGB uint8 [T, H, W, 3] at ``times_s`` (float32 [T], seconds from the clip's first frame).
     ``masks`` are bool [M, h, w], each over the same view as picture ``mask_frames[m]`` and of the object
-    ``objects[m]``; grouped by object and rising in time.
+    ``objects[m]``; grouped by object and rising in time. ``questions`` tells for which kind of captioner it was worded:
+    ``own``, one that knows certain questions, or ``any``, one that follows instructions (empty: whichever).
     """
 
     request_id: str
@@ -157,6 +158,7 @@ class CaptionRequest:
     max_new_tokens: int = 48
     deadline_s: float = 20.0
     scene: ClipScene | None = None
+    questions: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ SETTINGS: dict[str, Naming] = {"no history": "fresh", "card": "card", "card + re
 ASKING = Asking(
     question=lambda end_s, near: question("detail", end_s, near),
     prompt_version=PROMPT_VERSION,
+    frames=MAX_FRAMES,
     neighbours=MOST_NEIGHBOURS,
     long_side_px=LONG_SIDE_PX,
 )
@@ -172,7 +173,7 @@ def main() -> None:
     seeds = [SEED_BASE + chosen.seed * 1000 + number for number in range(chosen.streams)]
     streams = [make_stream(seed, chosen.minutes, chosen.split, chosen.masks == "rough") for seed in seeds]
     captioner = LocalCaptioner(network)
-    figures = evaluate(captioner, streams, DescribeSettings(evidence_frames=MAX_FRAMES))
+    figures = evaluate(captioner, streams, DescribeSettings())
     seconds = round(time.perf_counter() - begun, 1)
     run = {name: getattr(chosen, name) for name in ("streams", "minutes", "seed", "split", "masks")}
     if chosen.json:

@@ -1,4 +1,4 @@
-"""Which captioner is served, as far as those who ask must know: does it follow instructions, or know only its own?"""
+"""How the served captioner is to be asked, for as long as it has not been heard itself."""
 
 from __future__ import annotations
 
@@ -6,27 +6,20 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from modeling.pixelrefer.instructions import follows_instructions
-from services.settings import Settings, SettingsError
+from modeling.pixelrefer.profile import EMBEDDED, Profile, profile_of
+from services.settings import Settings
 
 FOLDER = "STREAMREFER_CAPTIONER"
-PROMPTS = "STREAMREFER_CAPTIONER_PROMPTS"
-"""``any`` or ``own``: for processes that cannot see the folder of weights that Triton serves."""
-EMBEDDED = "captioner-embedded"
+EMBEDDED_FOLDER = "captioner-embedded"
 
 
-def takes_any_question(settings: Settings, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether the served captioner follows instructions. Raises SettingsError for a value that is neither.
+def assumed_profile(settings: Settings, environ: Mapping[str, str] = os.environ) -> Profile:
+    """What the weights say that Triton is told to serve; the embedded captioner's where they are not at hand.
 
-    Told by STREAMREFER_CAPTIONER_PROMPTS, else read from the weights; False where these are not at hand, so that
-    nothing is promised that may not be kept.
+    The captioner's own word (:meth:`services.adapters.triton.TritonCaptioner.profile`) takes its place: Triton may run
+    elsewhere, with other weights.
     """
-    told = environ.get(PROMPTS, "")
-    if told not in ("", "any", "own"):
-        raise SettingsError(f"{PROMPTS}: 'any' or 'own', not {told!r}")
-    if told:
-        return told == "any"
     try:
-        return follows_instructions(Path(environ.get(FOLDER) or settings.weights / EMBEDDED))
+        return profile_of(Path(environ.get(FOLDER) or settings.weights / EMBEDDED_FOLDER))
     except (OSError, ValueError):
-        return False
+        return EMBEDDED

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.adapters import triton
+from services.adapters import triton, triton_tensors
 
 MODELS = Path(__file__).parents[1] / "model_repo"
 ALLOWED = {"modeling", "numpy", "triton_python_backend_utils"} | set(sys.stdlib_module_names)
@@ -48,9 +48,9 @@ def test_the_rule_sees_imports_inside_functions() -> None:
 
 def test_tensor_names_agree() -> None:
     config = (MODELS / triton.MODEL / "config.pbtxt").read_text()
-    as_sent = {name: {"BYTES": "STRING"}.get(kind, kind) for name, kind in triton.INPUTS.items()}
+    as_sent = {name: {"BYTES": "STRING"}.get(kind, kind) for name, kind in triton_tensors.INPUTS.items()}
     assert tensors(config, "input") == as_sent
-    assert tuple(tensors(config, "output")) == triton.OUTPUTS
+    assert tuple(tensors(config, "output")) == triton_tensors.OUTPUTS
     model = (MODELS / triton.MODEL / "1" / "model.py").read_text()
-    assert set(re.findall(r'tensor\("(\w+)"\)', model)) == set(triton.INPUTS)
-    assert tuple(re.findall(r'^        "([A-Z]+)": np\.array', model, re.M)) == triton.OUTPUTS
+    assert set(re.findall(r'tensor\("(\w+)"\)', model)) == set(triton_tensors.INPUTS)
+    assert tuple(re.findall(r'^        "([A-Z]+)": np\.array', model, re.M)) == triton_tensors.OUTPUTS

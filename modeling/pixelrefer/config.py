@@ -14,6 +14,14 @@ _MODEL_TYPES: dict[str, Framework] = {
 }
 
 
+def framework_of(config: Mapping[str, Any]) -> Framework:
+    """The framework that a `config.json` is of. Raises ValueError."""
+    model_type = str(config.get("model_type"))
+    if model_type not in _MODEL_TYPES:
+        raise ValueError(f"model_type {model_type!r} is none of {', '.join(_MODEL_TYPES)}")
+    return _MODEL_TYPES[model_type]
+
+
 @dataclass(frozen=True)
 class VisionConfig:
     """Vision encoder: SigLIP-NaViT style, native resolution. The defaults are the published sizes."""
@@ -167,10 +175,7 @@ class CaptionerConfig:
         Our entries `vision_encoder_config`, `geometry` and `region_encoder` are optional; `vision` stands in for
         the first, which official checkpoints lack. Raises ValueError.
         """
-        model_type = str(config.get("model_type"))
-        if model_type not in _MODEL_TYPES:
-            raise ValueError(f"model_type {model_type!r} is none of {', '.join(_MODEL_TYPES)}")
-        framework = _MODEL_TYPES[model_type]
+        framework = framework_of(config)
         lite = framework == "pixelreferlite"
         if "vision_encoder_config" in config:
             vision = VisionConfig.from_json(config["vision_encoder_config"])

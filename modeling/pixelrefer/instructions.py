@@ -8,17 +8,27 @@ import json
 from pathlib import Path
 from typing import Literal
 
+from modeling.pixelrefer.config import Framework
 from modeling.pixelrefer.prompt import PLACEHOLDER, clean_words
 
-INSTRUCTIONS_VERSION = "1"
+INSTRUCTIONS_VERSION = "2"
 """Rises with any change of the wording below: answers are comparable only under one version."""
 
 Style = Literal["short", "detailed"]
 
-STYLES: dict[Style, str] = {
-    "detailed": "Describe <region> in one or two sentences: name it with its colour, then say what it does.",
-    "short": "Say in a few words what <region> is and what it does.",
+_OPENINGS: dict[Framework, str] = {
+    "pixelrefer": "Please describe the marked object <region> in the video",
+    "pixelreferlite": "There is one object in the video: <region>. Please describe it",
 }
+_WANTED: dict[Style, str] = {
+    "detailed": "in one or two sentences: name it with its colour, then say what it does.",
+    "short": "in a few words: what it is and what it does.",
+}
+STYLES: dict[Framework, dict[Style, str]] = {
+    framework: {style: f"{opening} {wanted}" for style, wanted in _WANTED.items()}
+    for framework, opening in _OPENINGS.items()
+}
+"""Each style in the words in which the framework was trained and evaluated to be asked."""
 
 LANGUAGES = {
     "ar": "Arabic",
@@ -43,7 +53,11 @@ LANGUAGES = {
 
 
 def describe_instruction(
-    style: Style, instruction: str | None = None, language: str | None = None, neighbours: int = 0
+    style: Style,
+    instruction: str | None = None,
+    language: str | None = None,
+    neighbours: int = 0,
+    framework: Framework = "pixelreferlite",
 ) -> str:
     """The question that asks for a narration of one object, with a camera's own `instruction` behind it.
 
@@ -51,7 +65,7 @@ def describe_instruction(
     """
     near = f"Near it: {' and '.join([PLACEHOLDER] * neighbours)}." if neighbours else ""
     own = clean_words(instruction or "")
-    return " ".join(part for part in (STYLES[style], near, own, answer_in(language)) if part)
+    return " ".join(part for part in (STYLES[framework][style], near, own, answer_in(language)) if part)
 
 
 def answer_in(language: str | None) -> str:

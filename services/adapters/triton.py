@@ -1,6 +1,6 @@
 """The captioner served by Triton: one gRPC stream, one request on it at a time, words as they are decoded.
 
-Tensor names are those of ``model_repo/pixelrefer/config.pbtxt``.
+At every new connection the captioner is asked how it wants to be asked: its profile.
 """
 
 from __future__ import annotations
@@ -14,27 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
+from tritonclient.grpc import InferenceServerClient, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
-from pipelines.ports import CaptionAnswer, CaptionerUnavailable, CaptionRefused, CaptionRequest, ClipScene
+from modeling.pixelrefer.profile import EMBEDDED, Profile
+from pipelines.ports import CaptionAnswer, CaptionerUnavailable, CaptionRefused, CaptionRequest
+from services.adapters.triton_tensors import OUTPUTS, blank_request, tensors_of
 
 log = logging.getLogger(__name__)
 
 MODEL = "pixelrefer"
-INPUTS = {
-    "FRAMES": "UINT8",
-    "TIMES": "FP32",
-    "MASKS": "UINT8",
-    "MASK_FRAMES": "INT32",
-    "OBJECTS": "INT32",
-    "INSTRUCTION": "BYTES",
-    "MAX_TOKENS": "INT32",
-    "SCENE": "BYTES",
-}
-OUTPUTS = ("TEXT", "PROBABILITY", "FINAL")
-
 RESPONSES_AHEAD = 256
 """Most responses held for a slow reader; beyond, the stream itself waits."""
 LATER = ("busy:", "deadline:", "not ready", "unknown model", "unavailable")
@@ -74,12 +63,17 @@ class _Heard:
     probabilities: list[float] = field(default_factory=list)
 
 
+class CaptionerChanged(CaptionerUnavailable):
+    """Another kind of captioner answers than the request was worded for; one worded anew may succeed."""
+
+
 class _Stream:
-    """One open gRPC stream; responses and errors come out of ``next`` in order."""
+    """One open gRPC stream; responses and errors come out of ``next`` in order. ``lost``: it can be used no more."""
 
     def __init__(self, url: str, settings: TritonSettings) -> None:
         self._responses: queue.Queue[tuple[Any, Exception | None]] = queue.Queue(RESPONSES_AHEAD)
         self._closed = threading.Event()
+        self.lost = False
         self._client = InferenceServerClient(url, channel_args=CHANNEL)
         try:
             if not self._client.is_model_ready(settings.model, client_timeout=settings.connect_s):
@@ -97,6 +91,21 @@ class _Stream:
             request_id=request.request_id,
             timeout=max(1, int(allowed_s * 1e6)),
         )
+
+    def profile(self, settings: TritonSettings) -> Profile | None:
+        """What the captioner says of itself; None if it is one that cannot. Raises as ``next`` does."""
+        request = blank_request()
+        self._client.async_stream_infer(
+            settings.model,
+            tensors_of(request),
+            outputs=[InferRequestedOutput(name) for name in OUTPUTS],
+            request_id=request.request_id,
+            timeout=int(settings.silence_s * 1e6),
+            parameters={"about": True},
+        )
+        while not (piece := self.next(request.request_id, settings.silence_s)).final:
+            pass
+        return _profile_in(piece.final)
 
     def next(self, request_id: str, timeout_s: float) -> _Piece:
         """The next response to the request. Raises queue.Empty and InferenceServerException."""
@@ -118,6 +127,8 @@ class _Stream:
             log.debug("closing a stream to Triton: %s", error)
 
     def _on_response(self, result: Any, error: Exception | None) -> None:
+        if isinstance(error, InferenceServerException) and error.status() is not None:
+            self.lost = True  # an error of one request carries no status
         while not self._closed.is_set():
             try:
                 return self._responses.put((result, error), timeout=0.2)
@@ -132,9 +143,13 @@ class TritonCaptioner:
     after its first word is not begun anew, so that a listener never hears one sentence twice.
     """
 
-    def __init__(self, url: str, settings: TritonSettings = TritonSettings()) -> None:
+    def __init__(
+        self, url: str, settings: TritonSettings = TritonSettings(), assumed: Profile = EMBEDDED
+    ) -> None:
+        """``assumed`` is the captioner's profile for as long as it has not told its own."""
         self._url = url
         self._settings = settings
+        self._profile, self._heard_profile = assumed, False
         self._stream: _Stream | None = None
         self._one_at_a_time = threading.Lock()
 
@@ -149,6 +164,21 @@ class TritonCaptioner:
             return self._persist(request, on_token, until)
         finally:
             self._one_at_a_time.release()
+
+    def profile(self) -> Profile:
+        """How the captioner that answers now wants to be asked; what was known last while it is away or at work.
+
+        Waits no longer than a connection and one answer may take; never raises.
+        """
+        if self._one_at_a_time.acquire(blocking=False):
+            try:
+                self._connect()
+            except (CaptionerUnavailable, InferenceServerException, queue.Empty) as error:
+                self.close()
+                log.info("captioner: its profile is not known: %s", _cause(error))
+            finally:
+                self._one_at_a_time.release()
+        return self._profile
 
     def is_ready(self) -> bool:
         """Whether the server answers and has the model loaded; never raises."""
@@ -166,6 +196,17 @@ class TritonCaptioner:
         if stream is not None:
             stream.close()
 
+    def _connect(self) -> _Stream:
+        """The open stream to a captioner whose profile is known."""
+        if self._stream is not None and not self._stream.lost:
+            return self._stream
+        self.close()
+        self._stream = stream = _Stream(self._url, self._settings)
+        told = stream.profile(self._settings)
+        if told is not None:
+            self._profile, self._heard_profile = told, True
+        return stream
+
     def _persist(
         self, request: CaptionRequest, on_token: Callable[[str, float], bool] | None, until: float
     ) -> CaptionAnswer:
@@ -175,6 +216,8 @@ class TritonCaptioner:
             heard = _Heard()
             try:
                 return self._attempt(request, on_token, until, heard)
+            except CaptionerChanged:
+                raise
             except (CaptionerUnavailable, InferenceServerException, queue.Empty) as error:
                 self.close()
                 cause = _cause(error)
@@ -193,12 +236,14 @@ class TritonCaptioner:
         until: float,
         heard: _Heard,
     ) -> CaptionAnswer:
-        if self._stream is None:
-            self._stream = _Stream(self._url, self._settings)
-        self._stream.send(self._settings.model, request, until - time.monotonic())
+        stream = self._connect()
+        known = self._profile.questions if self._heard_profile else ""
+        if request.questions and known and request.questions != known:
+            raise CaptionerChanged(f"Triton at {self._url}: another captioner serves by now")
+        stream.send(self._settings.model, request, until - time.monotonic())
         while True:
             left_s = min(self._settings.silence_s, until - time.monotonic())
-            piece = self._stream.next(request.request_id, left_s)
+            piece = stream.next(request.request_id, left_s)
             if piece.final:
                 return _answer_of(piece, heard)
             heard.pieces.append(piece.text)
@@ -211,41 +256,6 @@ class TritonCaptioner:
                     tuple(heard.probabilities),
                     "cancelled",
                 )
-
-
-def tensors_of(request: CaptionRequest) -> list[InferInput]:
-    """The request as Triton's input tensors."""
-    values = {
-        "FRAMES": np.ascontiguousarray(request.pictures),
-        "TIMES": np.asarray(request.times_s, np.float32),
-        "MASKS": np.ascontiguousarray(request.masks).astype(np.uint8),
-        "MASK_FRAMES": np.array(request.mask_frames, np.int32),
-        "OBJECTS": np.array(request.objects, np.int32),
-        "INSTRUCTION": np.array([request.question.encode()], object),
-        "MAX_TOKENS": np.array([request.max_new_tokens], np.int32),
-        "SCENE": np.array([scene_options(request.scene).encode()], object),
-    }
-    return [_tensor(name, kind, values[name]) for name, kind in INPUTS.items()]
-
-
-def scene_options(scene: ClipScene | None) -> str:
-    """The scene as the model's options (``modeling.pixelrefer.compression.SceneOptions``); none: empty."""
-    if scene is None:
-        return ""
-    options = {
-        "compression": scene.compression,
-        "camera": scene.camera_id,
-        "clip": scene.clip_id,
-        "previous": scene.previous,
-        "begin_s": scene.begin_s,
-    }
-    return json.dumps(options)
-
-
-def _tensor(name: str, kind: str, value: np.ndarray) -> InferInput:
-    tensor = InferInput(name, list(value.shape), kind)
-    tensor.set_data_from_numpy(value)
-    return tensor
 
 
 def _piece_of(result: Any) -> _Piece:
@@ -266,6 +276,15 @@ def _answer_of(piece: _Piece, heard: _Heard) -> CaptionAnswer:
         stage_s=facts["stage_s"],
         budget=facts["budget"],
     )
+
+
+def _profile_in(final: str) -> Profile | None:
+    """The profile that the last response to a question about the captioner holds, if any."""
+    try:
+        return Profile.from_json(json.loads(final)["profile"])
+    except (ValueError, KeyError, TypeError) as fault:
+        log.warning("the captioner tells no profile that is understood here: %s", fault)
+        return None
 
 
 def _worth_retrying(error: InferenceServerException) -> bool:

@@ -20,7 +20,6 @@ from fastapi.staticfiles import StaticFiles
 from contracts.base import is_camera_id
 from services.adapters.kafka import KafkaPublisher, ensure_topics
 from services.adapters.objects import ObjectsConnection, S3Objects
-from services.captioner import takes_any_question
 from services.gateway import cameras, events, media, problems, questions
 from services.gateway.feed import Feed
 from services.gateway.limits import BodyLimit
@@ -64,10 +63,7 @@ def _connect(app: FastAPI, settings: Settings, loop: asyncio.AbstractEventLoop) 
     app.state.store = S3Objects(ObjectsConnection.of(settings))
     app.state.feed = Feed(settings.kafka_bootstrap, loop)
     app.state.feed.start()
-    app.state.any_question = takes_any_question(settings)
-    app.state.desk = questions.Desk.of(
-        settings, app.state.feed.recent, app.state.store, app.state.publisher, app.state.any_question
-    )
+    app.state.desk = questions.Desk.of(settings, app.state.feed.recent, app.state.store, app.state.publisher)
     app.state.live = LiveSegments(settings.kafka_bootstrap, app.state.store, app.state.feed)
     app.state.live.start()
     app.state.feed.ready.wait(15)

@@ -75,6 +75,7 @@ async def get_camera(camera_id: str, request: Request) -> dict[str, Any]:
 @router.post("", status_code=201)
 async def add_camera(new: NewCamera, request: Request) -> dict[str, Any]:
     feed: Feed = request.app.state.feed
+    worded = wording(new, await _any_question(request))
     async with request.app.state.cameras_lock:
         if new.camera_id in feed.cameras:
             raise Problem(
@@ -83,8 +84,7 @@ async def add_camera(new: NewCamera, request: Request) -> dict[str, Any]:
                 f"there is a camera '{new.camera_id}' already ({feed.cameras[new.camera_id].masked_source})",
                 "choose another id, or remove that camera first",
             )
-        fields = new.model_dump() | wording(new, request.app.state.any_question)
-        camera = CameraSettings(**fields, created_at=time.time())
+        camera = CameraSettings(**(new.model_dump() | worded), created_at=time.time())
         await _publish(request, camera.camera_id, camera.to_bytes())
         feed.cameras[camera.camera_id] = camera
     return view(feed, camera)
@@ -94,8 +94,8 @@ async def add_camera(new: NewCamera, request: Request) -> dict[str, Any]:
 async def change_camera(camera_id: str, change: Wording, request: Request) -> dict[str, Any]:
     """Change how a camera is narrated, from its next clip on; its video is not interrupted."""
     feed: Feed = request.app.state.feed
+    changes = wording(change, await _any_question(request))
     async with request.app.state.cameras_lock:
-        changes = wording(change, request.app.state.any_question)
         camera = known(feed, camera_id).model_copy(update=changes)
         await _publish(request, camera_id, camera.to_bytes())
         feed.cameras[camera_id] = camera
@@ -136,6 +136,11 @@ def known(feed: Feed, camera_id: str) -> CameraSettings:
             404, "camera_unknown", f"there is no camera '{camera_id}'", "GET /v1/cameras lists them"
         )
     return camera
+
+
+async def _any_question(request: Request) -> bool:
+    """Whether the captioner that is served follows instructions."""
+    return (await asyncio.to_thread(request.app.state.desk.profile)).any_question
 
 
 async def _publish(request: Request, camera_id: str, value: bytes | None) -> None:

@@ -20,10 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from contracts import topics
 from contracts.prompts import LONGEST_QUESTION, MOST_OBJECTS, Prompt
-from modeling.pixelrefer.questions import LONG_SIDE_PX, MAX_FRAMES
-from pipelines.answering import Answering, AnsweringSettings, Asked, QuestionRefused, Word
+from modeling.pixelrefer.profile import Profile
+from pipelines.answering import Answering, AnsweringSettings, Asked, QuestionRefused
 from pipelines.ports import (
-    Captioner,
     CaptionerUnavailable,
     CaptionRefused,
     ObjectStore,
@@ -34,9 +33,10 @@ from pipelines.ports import (
 from pipelines.recent import NoEvidence, RecentClips
 from services.adapters.clock import SystemClock
 from services.adapters.triton import TritonCaptioner
+from services.captioner import assumed_profile
 from services.gateway.cameras import known
 from services.gateway.problems import Problem
-from services.gateway.wording import as_it_is, as_own_question
+from services.gateway.wording import worded_for
 from services.settings import Settings
 
 log = logging.getLogger("streamrefer.gateway")
@@ -46,8 +46,6 @@ QUESTIONS_AT_ONCE = 2
 MOST_CLIPS = 4
 """Clips that one question may draw on, for captioners that take any question."""
 LONGEST_WAIT_S = 60.0
-SHOWN = AnsweringSettings(frames_per_object=MAX_FRAMES, long_side_px=LONG_SIDE_PX)
-
 
 ObjectName = Annotated[str, StringConstraints(pattern=r"^#?[A-Za-z0-9_.-]{1,160}$")]
 
@@ -73,16 +71,16 @@ class Desk:
         recent: RecentClips,
         store: ObjectStore,
         publisher: Publisher,
-        captioners: list[Captioner],
-        any_question: bool,
+        captioners: list[TritonCaptioner],
+        assumed: Profile,
     ) -> None:
+        """``assumed`` is the captioner's profile where there is none to be asked."""
         self._recent, self._store, self._publisher = recent, store, publisher
-        self._free: queue.SimpleQueue[Captioner] = queue.SimpleQueue()
+        self._assumed = assumed
+        self._free: queue.SimpleQueue[TritonCaptioner] = queue.SimpleQueue()
         for captioner in captioners:
             self._free.put(captioner)
         self._all = captioners
-        self._word: Word = as_it_is if any_question else as_own_question
-        self._most_clips = MOST_CLIPS if any_question else 1
 
     @classmethod
     def of(
@@ -91,34 +89,40 @@ class Desk:
         recent: RecentClips,
         store: ObjectStore,
         publisher: Publisher,
-        any_question: bool,
     ) -> Desk:
         """A desk over the Triton of the settings; without one it answers that there is no captioner."""
         count = QUESTIONS_AT_ONCE if settings.triton_url else 0
-        captioners: list[Captioner] = [TritonCaptioner(settings.triton_url) for _ in range(count)]
-        return cls(recent, store, publisher, captioners, any_question)
+        assumed = assumed_profile(settings)
+        captioners = [TritonCaptioner(settings.triton_url, assumed=assumed) for _ in range(count)]
+        return cls(recent, store, publisher, captioners, assumed)
+
+    def profile(self) -> Profile:
+        """How the captioner that is served wants to be asked."""
+        return self._all[0].profile() if self._all else self._assumed
 
     def answer(self, camera_id: str, new: NewQuestion) -> Prompt:
         """Answer within the question's time. Raises Problem."""
         with self._captioner() as captioner, told_as_problems():
             began = time.time()
+            profile = captioner.profile()
             tracks = tuple(self._recent.resolve(camera_id, name) for name in new.objects)
             if len(set(tracks)) < len(tracks):
                 raise QuestionRefused("one object is given twice")
-            records = self._recent.choose(camera_id, tracks, self._most_clips)
+            records = self._recent.choose(camera_id, tracks, MOST_CLIPS if profile.any_question else 1)
             asked = Asked(f"q-{uuid.uuid4().hex[:16]}", camera_id, tracks, new.question, began, new.timeout_s)
-            answering = Answering(self._store, captioner, SystemClock(), self._word, SHOWN)
-            prompt = answering.answer(asked, records)
+            frames = max(profile.frames, profile.scene_frames)  # its scene is what shows the objects
+            shown = AnsweringSettings(frames, profile.long_side_px, profile.max_new_tokens)
+            word = worded_for(profile)
+            prompt = Answering(self._store, captioner, SystemClock(), word, shown).answer(asked, records)
             self._record(prompt)
             return prompt
 
     def close(self) -> None:
         for captioner in self._all:
-            if isinstance(captioner, TritonCaptioner):
-                captioner.close()
+            captioner.close()
 
     @contextmanager
-    def _captioner(self) -> Iterator[Captioner]:
+    def _captioner(self) -> Iterator[TritonCaptioner]:
         if not self._all:
             raise Problem(503, "captioner_away", "no captioner is configured", "set STREAMREFER_TRITON_URL")
         try:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from modeling.pixelrefer.instructions import INSTRUCTIONS_VERSION
 from modeling.pixelrefer.matching import known_question
-from modeling.pixelrefer.questions import MOST_NEIGHBOURS, PROMPT_VERSION, WORDING, question
-from pipelines.answering import QuestionRefused, Worded
+from modeling.pixelrefer.profile import Profile
+from modeling.pixelrefer.questions import PROMPT_VERSION, WORDING, question
+from pipelines.answering import QuestionRefused, Word, Worded
 
-TOGETHER = 1 + min(1, MOST_NEIGHBOURS)
-"""Objects that the embedded captioner can be asked about at once."""
 KNOWN = ", ".join(f'"{words}"' for words in WORDING.values())
+
+
+def worded_for(profile: Profile) -> Word:
+    """How questions are put to a captioner of that profile."""
+    if profile.any_question:
+        return as_it_is
+    together = 1 + min(1, profile.neighbours)  # objects it was trained to be asked about at once
+    return lambda text, objects, end_s: as_own_question(text, objects, end_s, together)
 
 
 def as_it_is(text: str, objects: int, end_s: float) -> Worded:
@@ -17,13 +24,13 @@ def as_it_is(text: str, objects: int, end_s: float) -> Worded:
     return Worded(text, "question", INSTRUCTIONS_VERSION)
 
 
-def as_own_question(text: str, objects: int, end_s: float) -> Worded:
+def as_own_question(text: str, objects: int, end_s: float, together: int) -> Worded:
     """For the embedded captioner. Raises QuestionRefused, naming what it can be asked."""
-    if objects > TOGETHER:
-        most = "one object" if TOGETHER == 1 else f"{TOGETHER} objects"
+    if objects > together:
+        most = "one object" if together == 1 else f"{together} objects"
         raise QuestionRefused(f"this captioner only answers questions about {most}, not {objects} at once")
     kind = known_question(text, objects)
     if kind is None:
-        between = ' and, about two, "What does <object1> do to <object2>?"' if TOGETHER > 1 else ""
+        between = ' and, about two, "What does <object1> do to <object2>?"' if together > 1 else ""
         raise QuestionRefused(f"this captioner only answers {KNOWN}{between}")
     return Worded(question(kind, end_s, objects - 1), kind, PROMPT_VERSION)

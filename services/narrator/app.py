@@ -14,7 +14,7 @@ from services.adapters.kafka import KafkaPublisher, ensure_topics
 from services.adapters.objects import ObjectsConnection, S3Objects
 from services.adapters.triton import TritonCaptioner
 from services.adapters.worker import TransactionalWorker, WorkerSettings
-from services.captioner import takes_any_question
+from services.captioner import assumed_profile
 from services.narrator.settings import NarratorSettings, load_narrator_settings
 from services.narrator.wishes import CameraWishes
 from services.narrator.wording import asking_by_camera
@@ -35,7 +35,7 @@ class NarratorService(Replica):
         require(settings, "the narrator", NEEDS)
         super().__init__(own.name, own.stuck_s)
         self._settings, self._own = settings, own
-        self._any_question = takes_any_question(settings)
+        self._assumed = assumed_profile(settings)
         self._narrating: Narrating | None = None
 
     @property
@@ -53,11 +53,11 @@ class NarratorService(Replica):
         ensure_topics(settings.kafka_bootstrap)
         store = S3Objects(ObjectsConnection.of(settings))
         store.ensure_bucket()
-        captioner = TritonCaptioner(settings.triton_url)
+        captioner = TritonCaptioner(settings.triton_url, assumed=self._assumed)
         publisher = KafkaPublisher(settings.kafka_bootstrap, patience_s=PARTIAL_PATIENCE_S, linger_ms=5)
         wishes = CameraWishes(settings.kafka_bootstrap)
-        asking = own.asking()
-        asking_of = asking_by_camera(wishes.of, asking, self._any_question)
+        asking = own.asking(self._assumed)
+        asking_of = asking_by_camera(wishes.of, captioner.profile, own.asking)
         self._narrating = Narrating(
             store, captioner, SystemClock(), asking, publisher, own.narration(), asking_of
         )

@@ -10,13 +10,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 
 from modeling.pixelrefer.history import previous_caption
-from modeling.pixelrefer.questions import (
-    LONG_SIDE_PX,
-    MAX_FRAMES,
-    MOST_NEIGHBOURS,
-    PROMPT_VERSION,
-    question,
-)
+from modeling.pixelrefer.profile import Profile
+from modeling.pixelrefer.questions import question
 from operators.describe import DescribeSettings
 from pipelines.asking import Asking
 from pipelines.narration import NarrationSettings
@@ -42,12 +37,12 @@ class NarratorSettings(BaseModel):
         20.0, gt=0, description="older clips get first sights, losses, returns only"
     )
     answer_s: float = Field(20.0, gt=0, le=300, description="longest wait for one answer, wall clock")
-    max_new_tokens: int = Field(48, ge=1, le=2048)
-    scene_frames: int = Field(
-        0,
+    max_new_tokens: int | None = Field(None, ge=1, le=2048, description="as the captioner has it if not set")
+    scene_frames: int | None = Field(
+        None,
         ge=0,
         le=64,
-        description="whole frames of a clip shown beside the object; 0 for object-only captioners",
+        description="whole frames of a clip shown beside the object; as the captioner has it if not set",
     )
     compression: Compression = Field(
         "published", description="how the whole frames are shortened for the captioner"
@@ -68,7 +63,6 @@ class NarratorSettings(BaseModel):
     def narration(self) -> NarrationSettings:
         """The part that the pipeline knows."""
         describe = DescribeSettings(
-            evidence_frames=MAX_FRAMES,
             quiet_limit_s=self.quiet_limit_s,
             sentence_gap_s=self.sentence_gap_s,
             hidden_limit_s=self.hidden_limit_s,
@@ -81,16 +75,18 @@ class NarratorSettings(BaseModel):
             answer_s=self.answer_s,
         )
 
-    def asking(self) -> Asking:
-        """Questions worded and pictures sized as the captioner was trained on."""
+    def asking(self, profile: Profile) -> Asking:
+        """Pictures and their number as the captioner wants them; its questions are worded for each camera."""
         return Asking(
             question=lambda end_s, near: question("detail", end_s, near),
-            prompt_version=PROMPT_VERSION,
-            neighbours=MOST_NEIGHBOURS,
-            long_side_px=LONG_SIDE_PX,
-            max_new_tokens=self.max_new_tokens,
+            prompt_version=profile.prompt_version,
+            questions=profile.questions,
+            frames=profile.frames,
+            neighbours=profile.neighbours,
+            long_side_px=profile.long_side_px,
+            max_new_tokens=self.max_new_tokens or profile.max_new_tokens,
             history=self._history(),
-            scene_frames=self.scene_frames,
+            scene_frames=profile.scene_frames if self.scene_frames is None else self.scene_frames,
             compression=self.compression,
             compression_cameras=self.compression_cameras,
         )

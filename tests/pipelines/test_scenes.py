@@ -13,7 +13,7 @@ from pipelines.evidence import Evidence
 from pipelines.ports import CaptionAnswer, ClipScene
 from pipelines.scene_trail import SceneTrail
 from pipelines.translate import tokens_of
-from services.adapters.triton import scene_options
+from services.adapters.triton_tensors import scene_options
 
 
 def record(index: int, camera_id: str = "gate", epoch: int = 1, closed_by: str = "full") -> ClipRecord:

@@ -2,6 +2,7 @@
 
 Environment: STREAMREFER_CAPTIONER (model folder), STREAMREFER_CAPTIONER_DEVICE, STREAMREFER_CAPTIONER_THREADS,
 STREAMREFER_CAPTIONER_QUEUE (most requests that wait) and STREAMREFER_CAPTIONER_QUEUE_MB (most pixels that wait).
+A request with the parameter ``about`` is answered at once with the captioner's name and profile as JSON.
 Errors are one line that begins with ``refused:`` (never ask this again), ``busy:`` (later), ``deadline:``,
 ``cancelled:`` or ``failed:``.
 """
@@ -41,6 +42,7 @@ class TritonPythonModel:
         sys.path[:0] = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
         try:
             from modeling.pixelrefer.generate import Captioner  # torch reads its number of threads here
+            from modeling.pixelrefer.profile import profile_of
             from modeling.weights import weights_id
 
             if not Path(folder).is_dir():
@@ -48,6 +50,8 @@ class TritonPythonModel:
             device = os.environ.get("STREAMREFER_CAPTIONER_DEVICE", "cpu")
             self._captioner = Captioner.load(Path(folder), device=device)
             self._model = weights_id(Path(folder))
+            profile = profile_of(Path(folder)).to_json()
+            self._about = json.dumps({"model": self._model, "profile": profile})
         except Exception as error:
             raise pb.TritonModelException(f"captioner weights in {folder}: {one_line(error)}") from None
         most = int(os.environ.get("STREAMREFER_CAPTIONER_QUEUE", "32"))
@@ -61,6 +65,9 @@ class TritonPythonModel:
         for request in requests:
             sender = request.get_response_sender()
             try:
+                if asks_about_us(request):
+                    sender.send(pack("", 0.0, self._about), flags=FINAL)
+                    continue
                 self._take(unpack(request), sender, deadline_of(request))
             except ValueError as error:
                 refuse(sender, "refused", one_line(error), pb.TritonError.INVALID_ARG)
@@ -141,6 +148,11 @@ def text_of(tensor: np.ndarray) -> str:
         return bytes(tensor[0]).decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"the instruction is no UTF-8 text: {error.reason} at byte {error.start}") from None
+
+
+def asks_about_us(request: Any) -> bool:
+    """Whether a client only wants to know how this captioner is to be asked; its tensors mean nothing then."""
+    return "about" in json.loads(request.parameters() or "{}")
 
 
 def deadline_of(request: Any) -> float:

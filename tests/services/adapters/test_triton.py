@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 from tritonclient.grpc import InferenceServerClient
 
+from modeling.pixelrefer.profile import EMBEDDED, PUBLISHED, write_profile
 from pipelines.ports import CaptionerUnavailable, CaptionRefused, CaptionRequest, ClipScene
-from services.adapters.triton import MODEL, TritonCaptioner, TritonSettings, tensors_of
+from services.adapters.triton import MODEL, CaptionerChanged, TritonCaptioner, TritonSettings
+from services.adapters.triton_tensors import tensors_of
 from services.engines.errors import EngineError
 from services.engines.stack import Stack, running_stack
+from tests.fakes.tiny_captioner import make_tiny_captioner
 from tests.services.conftest import CAPTIONER_QUEUE
 
 
@@ -103,6 +106,18 @@ def test_naming_the_clip_changes_no_word_and_the_cost_is_told(captioner: TritonC
 
 
 @pytest.mark.connected
+def test_the_captioner_says_how_it_wants_to_be_asked(captioner_server: Stack) -> None:
+    captioner = TritonCaptioner(captioner_server.settings.triton_url, assumed=PUBLISHED["pixelrefer"])
+    try:
+        assert captioner.profile() == EMBEDDED, "its own word counts, not what was assumed"
+        with pytest.raises(CaptionerChanged):
+            captioner.describe(request(questions="any"))
+        assert captioner.describe(request(questions="own")).text
+    finally:
+        captioner.close()
+
+
+@pytest.mark.connected
 def test_the_scene_may_be_left_out(captioner_server: Stack) -> None:
     answers: queue.Queue[object] = queue.Queue()
     inputs = [tensor for tensor in tensors_of(request()) if tensor.name() != "SCENE"]
@@ -172,6 +187,23 @@ def test_a_killed_server_is_found_again(captioner_server: Stack, captioner: Trit
 
 
 @pytest.mark.connected
+@pytest.mark.slow
+def test_another_captioner_is_asked_anew(folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = make_tiny_captioner(folder("changing"))
+    write_profile(weights, replace(EMBEDDED, frames=3, long_side_px=64))
+    monkeypatch.setenv("STREAMREFER_CAPTIONER", str(weights))
+    with running_stack(folder("triton-changing"), {"triton"}) as stack:
+        captioner = TritonCaptioner(stack.settings.triton_url)
+        assert (captioner.profile().frames, captioner.profile().long_side_px) == (3, 64)
+        write_profile(weights, replace(EMBEDDED, frames=5, questions="any"))
+        os.killpg(stack.pids()["triton"], signal.SIGKILL)
+        with pytest.raises(CaptionerChanged):
+            captioner.describe(request("before", questions="own", deadline_s=120.0))
+        assert captioner.profile() == replace(EMBEDDED, frames=5, questions="any")
+        captioner.close()
+
+
+@pytest.mark.connected
 def test_missing_weights_are_named(folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMREFER_CAPTIONER", "/nowhere/captioner")
     data = folder("triton-without-weights")
@@ -185,7 +217,7 @@ def test_nobody_listening_is_said_within_the_deadline() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         captioner = TritonCaptioner(f"127.0.0.1:{taken.getsockname()[1]}", TritonSettings(connect_s=0.5))
-        assert not captioner.is_ready()
+        assert not captioner.is_ready() and captioner.profile() == EMBEDDED
         began = time.monotonic()
         with pytest.raises(CaptionerUnavailable, match="Triton at 127.0.0.1"):
             captioner.describe(request(deadline_s=1.0))
