@@ -29,7 +29,7 @@ def ledger(
     as_json: bool = typer.Option(False, "--json", help="print JSON"),
     data: Path | None = typer.Option(None, "--data", help="data folder of the running stack"),
 ) -> None:
-    """Account for every second of every camera. Exit code 1 when anything is missing or doubled."""
+    """Account for every second of every camera. Exit code 1 when anything is missing or doubled, or CAMERA unknown."""
     settings = settings_of(data)
     if not settings.kafka_bootstrap:
         fail("nothing is running here: start it with `streamrefer up`, or set STREAMREFER_KAFKA_BOOTSTRAP")
@@ -50,22 +50,29 @@ def take(settings: Settings, camera: str | None, since_s: float, references: boo
         results = read_results(settings.kafka_bootstrap, since_s)
     except (KafkaUnavailable, TimeoutError) as error:
         fail(f"cannot read the topics: {error}")
-    books = [
-        book
-        for book in accounts(
-            results.segments,
-            results.clips,
-            results.gaps,
-            results.events,
-            results.narrations,
-            whole=since_s <= 0,
-        )
-        if camera in (None, book.camera_id)
-    ]
+    books = accounts(
+        results.segments,
+        results.clips,
+        results.gaps,
+        results.events,
+        results.narrations,
+        whole=since_s <= 0,
+    )
+    if camera is not None:
+        books = _only(camera, books)
     if references:
         store = S3Objects(ObjectsConnection.of(settings))
         _check_references(store, books, results.references())
     return books
+
+
+def _only(camera: str, books: list[Account]) -> list[Account]:
+    """The camera's account; without one there is nothing that could balance."""
+    found = [book for book in books if book.camera_id == camera]
+    if not found:
+        known = ", ".join(book.camera_id for book in books) or "none"
+        fail(f"nothing in the topics is of camera '{camera}'; cameras with an account in this time: {known}")
+    return found
 
 
 def _check_references(store: ObjectStore, books: list[Account], wanted: dict[str, list[str]]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from kafka.admin import KafkaAdminClient
 
 from services.engines.child import ChildSpec, Launch, Say
-from services.engines.errors import EngineError
+from services.engines.errors import EngineError, cause
 from services.engines.ports import HOST, Ports
 from services.engines.state import State
 
@@ -208,7 +208,8 @@ def _format(command: tuple[str, ...], properties: Path, state: State) -> None:
         ) from error
     if done.returncode != 0:
         raise EngineError(
-            f"kafka: its storage in {properties.parent} could not be formatted: {done.stderr[-500:]}"
+            f"kafka: its storage in {properties.parent} could not be formatted: "
+            + (cause(done.stderr) or f"exit code {done.returncode}")
         )
 
 

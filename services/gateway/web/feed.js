@@ -13,7 +13,7 @@ export class FeedView {
   partial(data, label) {
     let item = this.speaking.get(data.narration_id);
     if (!item) {
-      item = this.entry(data.end_s, data.track_id, label, KIND[data.kind]);
+      item = this.entry(data, data.track_id, label, KIND[data.kind]);
       item.classList.add("speaking");
       this.speaking.set(data.narration_id, item);
     }
@@ -24,22 +24,21 @@ export class FeedView {
     const growing = this.speaking.get(data.narration_id);
     this.speaking.delete(data.narration_id);
     if (!data.text) return growing?.remove();
-    const item = growing ?? this.entry(data.end_s, data.track_ids[0], label, KIND[data.kind]);
+    const item = growing ?? this.entry(data, data.track_ids[0], label, KIND[data.kind]);
     item.classList.remove("speaking");
     item.querySelector("b").textContent = who(data.track_ids[0], label);
     item.querySelector("p").textContent = data.text;
   }
 
   fact(atS, camera, words, bad) {
-    const item = this.add(atS);
-    item.querySelector(".who").append(camera);
+    const item = this.add(atS, camera);
     const p = item.querySelector("p");
     p.className = bad ? "fact bad" : "fact";
     p.textContent = words;
   }
 
-  entry(atS, trackId, label, kind) {
-    const item = this.add(atS);
+  entry(data, trackId, label, kind) {
+    const item = this.add(data.end_s, data.camera_id);
     item.style.setProperty("--track", colour(trackId));
     const name = document.createElement("b");
     name.textContent = who(trackId, label);
@@ -49,13 +48,16 @@ export class FeedView {
     return item;
   }
 
-  add(atS) {
+  add(atS, camera) {
     const item = document.createElement("li");
     const line = document.createElement("div");
     line.className = "who";
     const time = document.createElement("time");
     time.textContent = new Date(atS * 1000).toLocaleTimeString();
-    line.append(time);
+    const place = document.createElement("span");
+    place.className = "camera";
+    place.textContent = camera;
+    line.append(time, place);
     item.append(line, document.createElement("p"));
     this.list.prepend(item);
     while (this.list.children.length > LIMIT) this.list.lastChild.remove();

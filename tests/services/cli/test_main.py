@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from contracts.segments import SegmentHeader
+from services.adapters.topic_reader import Results
 from services.cli.main import app
 
 
@@ -88,6 +90,18 @@ def test_an_unreadable_settings_file_is_told_in_one_line(
     answer = _run(*command)
     assert answer.exit_code == 2
     assert "/no/such/file cannot be read" in answer.stderr and answer.stderr.count("\n") == 1
+
+
+def test_the_account_of_an_unknown_camera_does_not_balance(monkeypatch: pytest.MonkeyPatch) -> None:
+    header = SegmentHeader(
+        camera_id="yard", epoch=1, seq=0, epoch_start_s=100.0, start_s=100.0, end_s=101.0, ingested_at=101.0
+    )
+    monkeypatch.setenv("STREAMREFER_KAFKA_BOOTSTRAP", "127.0.0.1:9")
+    monkeypatch.setattr("services.cli.ledger.read_results", lambda *_: Results(segments=[header]))
+    assert _run("ledger", "--no-references", "--camera", "yard").exit_code == 0
+    answer = _run("ledger", "--no-references", "--camera", "unknown", "--json")
+    assert answer.exit_code == 1 and answer.stdout == ""
+    assert "camera 'unknown'; cameras with an account in this time: yard" in answer.stderr
 
 
 def test_up_without_a_model_repository_says_so(tmp_path: Path) -> None:
