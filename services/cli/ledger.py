@@ -34,6 +34,8 @@ def ledger(
     if not settings.kafka_bootstrap:
         fail("nothing is running here: start it with `streamrefer up`, or set STREAMREFER_KAFKA_BOOTSTRAP")
     books = take(settings, camera, time.time() - since if since else 0.0, references)
+    if camera is not None and not books:  # nothing that could balance
+        fail(f"no message is of camera '{camera}'" + (f" in the last {since:g} s" if since else ""))
     if as_json:
         typer.echo(
             json.dumps({"balanced": all(b.balanced for b in books), "cameras": [_plain(b) for b in books]})
@@ -50,29 +52,22 @@ def take(settings: Settings, camera: str | None, since_s: float, references: boo
         results = read_results(settings.kafka_bootstrap, since_s)
     except (KafkaUnavailable, TimeoutError) as error:
         fail(f"cannot read the topics: {error}")
-    books = accounts(
-        results.segments,
-        results.clips,
-        results.gaps,
-        results.events,
-        results.narrations,
-        whole=since_s <= 0,
-    )
-    if camera is not None:
-        books = _only(camera, books)
+    books = [
+        book
+        for book in accounts(
+            results.segments,
+            results.clips,
+            results.gaps,
+            results.events,
+            results.narrations,
+            whole=since_s <= 0,
+        )
+        if camera in (None, book.camera_id)
+    ]
     if references:
         store = S3Objects(ObjectsConnection.of(settings))
         _check_references(store, books, results.references())
     return books
-
-
-def _only(camera: str, books: list[Account]) -> list[Account]:
-    """The camera's account; without one there is nothing that could balance."""
-    found = [book for book in books if book.camera_id == camera]
-    if not found:
-        known = ", ".join(book.camera_id for book in books) or "none"
-        fail(f"nothing in the topics is of camera '{camera}'; cameras with an account in this time: {known}")
-    return found
 
 
 def _check_references(store: ObjectStore, books: list[Account], wanted: dict[str, list[str]]) -> None:
