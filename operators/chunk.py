@@ -131,7 +131,7 @@ class Chunker:
         out: list[Clip | Hole] = []
         if self._frames and frame.time_s >= self._late_s:
             out.append(self._close(self._late_s, "duration"))
-        elif self._is_cut(before, self._signature) and cell_start_s > self._start_s:
+        elif self._is_cut(before, self._signature, frame) and cell_start_s > self._start_s:
             out.append(self._close(cell_start_s, "scene_cut"))
         if not self._frames and cell_start_s - self._start_s > self._settings.max_duration_s:
             out.append(self._hole(cell_start_s, "no_picture", "the camera sent no pictures"))
@@ -142,11 +142,11 @@ class Chunker:
         """When the pending clip ends if no frame comes; not inside its last frame's cell, which has been sampled."""
         return max(self._start_s + self._settings.max_duration_s, self._cell_end_s)
 
-    def _is_cut(self, before: Signature | None, now: Signature) -> bool:
+    def _is_cut(self, before: Signature | None, now: Signature, frame: Frame) -> bool:
+        if self._frames and self._frames[-1].pixels.shape != frame.pixels.shape:
+            return True  # a clip's pictures are all of one size
         if before is None or len(self._frames) < self._settings.min_frames_before_cut:
             return False
-        if before[0].shape != now[0].shape:
-            return True
         grey, colour = (float(np.abs(a - b).sum()) for a, b in zip(before, now, strict=True))
         return grey >= self._settings.cut_grey and colour / 2 >= self._settings.cut_colour
 

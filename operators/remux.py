@@ -7,7 +7,7 @@ carries the stream's own timestamps, where fragmented MP4 would start again at 0
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 import av
@@ -20,7 +20,7 @@ def remux(
 ) -> bytes:
     """Container bytes of the packets with ``base`` (in the template's time base) subtracted from their times.
 
-    The first packet must be a key frame. Packets are consumed: their stream and times are rewritten.
+    The first packet must be a key frame. Packets are left as they were.
     Raises av.error.FFmpegError when the codec cannot be held by the container.
     """
     buffer = io.BytesIO()
@@ -28,8 +28,23 @@ def remux(
         stream = output.add_stream_from_template(template)
         stream.time_base = template.time_base
         for packet in packets:
+            kept = packet.stream, packet.time_base, packet.pts, packet.dts, packet.duration
             packet.stream = stream
             packet.pts = None if packet.pts is None else packet.pts - base
             packet.dts = None if packet.dts is None else packet.dts - base
             output.mux(packet)
+            packet.stream, packet.time_base, packet.pts, packet.dts, packet.duration = kept
     return buffer.getvalue()
+
+
+def own_packets(packets: Sequence[av.Packet], end_s: float) -> list[av.Packet]:
+    """A segment's packets without those at its end that the next one, from media time ``end_s`` on, begins with.
+
+    They are there where pictures shown before that time are decoded after the next key frame.
+    """
+    border_s = end_s - 2 * float(MILLISECOND)
+    for at, packet in enumerate(packets):
+        if at and packet.is_keyframe and packet.pts is not None:
+            if float(packet.pts * packet.time_base) >= border_s:
+                return list(packets[:at])
+    return list(packets)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 
 import av
+
+from operators.remux import own_packets
 
 KEEP_TIMES = {"avoid_negative_ts": "disabled"}
 
@@ -31,19 +35,27 @@ def splice_segments(segments: Sequence[bytes], end_s: float) -> bytes:
 
 
 def _write(out: av.container.OutputContainer, segments: Sequence[bytes], end_s: float) -> int:
-    stream, packets = None, []
+    stream, parts = None, []
     for data in segments:
         with av.open(io.BytesIO(data), format="matroska") as source:
             if not source.streams.video:
                 raise ValueError("splice: a segment holds no video")
             template = source.streams.video[0]
             stream = stream or out.add_stream_from_template(template)
-            packets += _before(source.demux(template), end_s)
+            parts.append([p for p in source.demux(template) if p.size and p.pts is not None])
+    packets = list(_before(_joined(parts), end_s))
     _order(packets)
     for packet in packets:
         packet.stream = stream
         out.mux(packet)
     return len(packets)
+
+
+def _joined(parts: Sequence[Sequence[av.Packet]]) -> Iterator[av.Packet]:
+    """The packets of all segments, each once."""
+    for part, after in zip_longest(parts, parts[1:]):
+        begin_s = float(after[0].pts * after[0].time_base) if after else math.inf
+        yield from own_packets(part, begin_s)
 
 
 def _order(packets: list[av.Packet]) -> None:
@@ -61,8 +73,6 @@ def _before(packets: Iterable[av.Packet], end_s: float) -> Iterator[av.Packet]:
     """Packets up to the last one shown before ``end_s``; later ones in between are needed to decode it."""
     held: list[av.Packet] = []
     for packet in packets:
-        if packet.size == 0 or packet.pts is None:
-            continue
         held.append(packet)
         if float(packet.pts * packet.time_base) < end_s:
             yield from held

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 
 from contracts.segments import SegmentHeader
 from operators.chunk import Chunker, ChunkerState, ChunkSettings, Hole
+from operators.damage import Lost
 from operators.decode import DecodeError, decode_segment
+from operators.hardware import Hardware
 from operators.sample import Sampler
 from operators.types import Clip, Frame
 from pipelines.checkpoint import CameraPosition
@@ -37,6 +39,7 @@ class StreamSettings:
 
     max_side_px: int = 640
     decode_threads: int = 1
+    hardware: Hardware = field(default_factory=Hardware)
     stall_s: float = 10.0
     thin_after_s: float = 20.0
     chunk: ChunkSettings = field(default_factory=ChunkSettings)
@@ -175,7 +178,8 @@ class CameraStream:
         try:
             if isinstance(video, DecodeError):
                 raise video
-            pictures = list(self._sampled(header, video))
+            lost: list[Lost] = []
+            pictures = list(self._sampled(header, video, lost))
         except DecodeError as error:
             log.warning("camera %s: segment %d cannot be decoded: %s", self.camera_id, header.seq, error)
             start_s = max(header.start_s, self._chunker.start_s)
@@ -183,20 +187,52 @@ class CameraStream:
             yield from self._leave(self._chunker.end(header.end_s, "undecodable", str(error)))
             return
         self._decode_s += time.perf_counter() - began
+        gaps = self._gaps(header, lost)
         for frame in pictures:
+            while gaps and gaps[0].start_s <= frame.pts_s:
+                yield from self._cut_out(header, gaps.pop(0))
             cell = self._sampler.cell(frame.pts_s)
             borders = (self._camera_s(header, cell), self._camera_s(header, cell + 1))
             yield from self._leave(self._chunker.push(frame, borders, header.end_s))
+        for gap in gaps:
+            yield from self._cut_out(header, gap)
         yield from self._leave(self._chunker.advance(header.end_s))
 
-    def _sampled(self, header: SegmentHeader, video: bytes) -> Iterator[Frame]:
+    def _gaps(self, header: SegmentHeader, lost: list[Lost]) -> list[Lost]:
+        """Damage that left whole cells of the sampling grid without a picture; less costs no sample."""
+        end_s, found = header.end_s - header.epoch_start_s, []
+        for span in lost:
+            until_s = end_s if span.end_s is None else min(span.end_s, end_s)
+            cell = self._sampler.cell(span.start_s)
+            if span.start_s - self._sampler.border_s(cell) > TIME_SLACK_S:
+                cell += 1
+            whole = self._sampler.border_s(cell + 1) <= until_s + TIME_SLACK_S
+            level = logging.WARNING if whole else logging.INFO
+            words = "camera %s: segment %d: no pictures from %.2f to %.2f s: %s"
+            log.log(level, words, self.camera_id, header.seq, span.start_s, until_s, span.cause)
+            if whole:
+                found.append(Lost(span.start_s, until_s, span.cause))
+        return found
+
+    def _cut_out(self, header: SegmentHeader, gap: Lost) -> Iterator[Span]:
+        """Close the pending clip where damage begins; the damage is a gap."""
+        assert gap.end_s is not None
+        if self._chunker.pending:
+            yield from self._leave(self._chunker.end(header.epoch_start_s + gap.start_s))
+        yield from self._leave(
+            self._chunker.end(header.epoch_start_s + gap.end_s, "undecodable", gap.cause[:200])
+        )
+
+    def _sampled(self, header: SegmentHeader, video: bytes, lost: list[Lost]) -> Iterator[Frame]:
         before = self._sampler.last_cell, self._next_frame
         due = self._is_due(header)
         try:
-            for picture in decode_segment(video, self._settings.decode_threads):
+            for picture in decode_segment(
+                video, self._settings.decode_threads, lost, self._settings.hardware
+            ):
                 time_s = header.epoch_start_s + picture.pts_s
-                if time_s < self._chunker.start_s - TIME_SLACK_S or time_s >= header.end_s + TIME_SLACK_S:
-                    continue
+                if time_s < self._chunker.start_s - TIME_SLACK_S or time_s >= header.end_s - TIME_SLACK_S:
+                    continue  # taken already; or the next segment's, here for what is shown before it
                 if self._sampler.take(picture.pts_s, due, self.stride):
                     due = False
                     pixels = picture.rgb(self._settings.max_side_px)

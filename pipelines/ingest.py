@@ -16,6 +16,7 @@ MAX_SEGMENT_S = 30.0
 MAX_SEGMENT_BYTES = 32_000_000
 MAX_JUMP_S = 10.0
 KEY_FRAME_WAIT_S = 10.0
+SLACK_S = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,11 @@ class TimedPacket(Generic[P]):
 
 @dataclass(frozen=True, slots=True)
 class CutSegment(Generic[P]):
-    """Packets from one key frame up to the next; covers media time [start_s, end_s)."""
+    """Packets from one key frame up to the next; covers media time [start_s, end_s).
+
+    Where pictures are shown before the next key frame but decoded after it (an open group of pictures), that key frame
+    and they follow at the end: they need what is in this segment. The next segment begins with them again.
+    """
 
     seq: int
     start_s: float
@@ -59,6 +64,9 @@ class SegmentCutter(Generic[P]):
     seq: int = 0
     waited_s: float = 0.0
     _open: list[TimedPacket[P]] = field(default_factory=list)
+    _head: list[TimedPacket[P]] = field(
+        default_factory=list
+    )  # of the next segment, until its leading ones are known
     _bytes: int = 0
     _first_dts_s: float | None = None
     _last_dts_s: float | None = None
@@ -72,12 +80,36 @@ class SegmentCutter(Generic[P]):
         self._last_dts_s = packet.dts_s
         if not self._open and not packet.key:
             return self._wait_for_key(packet)
-        if self._open and packet.key and packet.pts_s - self._open[0].pts_s >= self.target_s:
-            return [self._close(packet.pts_s), *self._keep(packet)]
+        if self._head:
+            return self._after_key(packet)
+        long_enough = self._open and packet.pts_s - self._open[0].pts_s >= self.target_s - SLACK_S
+        if long_enough and packet.key:
+            self._head = [packet]
+            reordered = packet.pts_s - packet.dts_s > SLACK_S
+            return [] if reordered else self._next_segment()
         return self._keep(packet)
+
+    def _after_key(self, packet: TimedPacket[P]) -> list[CutSegment[P] | Break]:
+        """A packet behind the key frame that ends the open segment: one that is shown before it still belongs to it."""
+        if packet.pts_s < self._head[0].pts_s and not packet.key:
+            self._head.append(packet)
+            return []
+        return [*self._next_segment(), *self._keep(packet)]
+
+    def _next_segment(self) -> list[CutSegment[P] | Break]:
+        """Close the open segment before the key frame at hand, and open the next with it."""
+        head, self._head = self._head, []
+        if len(head) > 1:
+            self._open += head
+        out: list[CutSegment[P] | Break] = [self._close(head[0].pts_s)]
+        for packet in head:
+            out += self._keep(packet)
+        return out
 
     def flush(self) -> list[CutSegment[P] | Break]:
         """Close what is open, at the end of its last picture."""
+        if self._head:
+            return [*self._next_segment(), *self.flush()]
         if not self._open:
             return []
         return [self._close(max(p.pts_s + p.duration_s for p in self._open))]

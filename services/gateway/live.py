@@ -20,6 +20,7 @@ from kafka import TopicPartition
 from contracts import topics
 from contracts.base import InvalidMessage
 from contracts.segments import HEADER, SegmentHeader
+from operators.remux import own_packets
 from pipelines.ports import ObjectMissing, ObjectStore, StoreUnavailable
 from services.adapters.kafka import committed_consumer
 from services.gateway.feed import Feed
@@ -139,9 +140,7 @@ class Fragments:
             video = container.streams.video[0]
             self.codec = codec_string(video)
             self._stream = self._output.add_stream_from_template(video)
-            times = [
-                packet.pts for packet in container.demux(video) if packet.size and packet.pts is not None
-            ]
+            times = [packet.pts for packet in _own(container, first.header)]
             late = max(d - p for d, p in zip(sorted(times), times, strict=True))
             self._delay = round(late * video.time_base / CLOCK)
         self._stream.time_base = CLOCK
@@ -153,7 +152,7 @@ class Fragments:
         """Bytes that became ready with this segment."""
         shift = round((held.header.epoch_start_s - self.base_s) / CLOCK)
         with av.open(io.BytesIO(held.video)) as container:
-            packets = [p for p in container.demux(video=0) if p.size and p.pts is not None]
+            packets = _own(container, held.header)
             times = [round(p.pts * p.time_base / CLOCK) + shift for p in packets]
             for packet, pts, dts in zip(packets, times, self._decode_times(times), strict=True):
                 packet.stream, packet.time_base = self._stream, CLOCK
@@ -173,6 +172,12 @@ class Fragments:
     def close(self) -> bytes:
         self._output.close()
         return self._sink.drain()
+
+
+def _own(container: av.container.InputContainer, header: SegmentHeader) -> list[av.Packet]:
+    """The packets of a segment, without what it holds of the next one."""
+    packets = [p for p in container.demux(video=0) if p.size and p.pts is not None]
+    return own_packets(packets, header.end_s - header.epoch_start_s)
 
 
 def codec_string(stream: av.VideoStream) -> str:

@@ -98,7 +98,7 @@ class CameraWorker(threading.Thread):
             return self._stream(source)
         except SourceError as error:
             self._end_epoch("lost", str(error))
-            return self._failed(str(error), permanent=False)
+            return self._failed(str(error), permanent=is_file(self.camera.source))
         finally:
             source.close()
 

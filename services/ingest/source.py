@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -41,10 +42,13 @@ class Source:
         if not self.container.streams.video:
             self.container.close()
             raise SourceError(f"{mask_credentials(address)} has no video stream", permanent=is_file(address))
-        self.stream: av.VideoStream = self.container.streams.video[0]
+        self.stream: av.VideoStream = self.container.streams.best("video") or self.container.streams.video[0]
         self._refuse_unknown_codec()
         self._base: int | None = None
         self._next = 0  # the time stamp given to the next packet that carries none
+        self._unstamped = (
+            False  # packets tell when they are decoded, if anything, but not when they are shown
+        )
 
     def _refuse_unknown_codec(self) -> None:
         """FFmpeg reads text and single pictures as video too, in codecs that no segment can carry."""
@@ -74,16 +78,25 @@ class Source:
 
     def missing_words(self) -> str | None:
         """After the last packet: says so when the file promised clearly more video than it held."""
-        promised_s = (self.container.duration or 0) / av.time_base
+        promised_s = self._promised_s()
         held_s = float((self._next - self.base) * (self.stream.time_base or 0))
         if self.finite and promised_s - held_s > max(1.0, 0.1 * promised_s):
             return f"end of file; it is truncated: {held_s:.1f} of {promised_s:.1f} s could be read"
         return None
 
+    def _promised_s(self) -> float:
+        """Seconds of video that the container announces; 0 where it only speaks of all its streams together."""
+        if self.stream.duration and self.stream.time_base:
+            return float(self.stream.duration * self.stream.time_base)
+        if len(self.container.streams) > 1:  # sound may go on for longer
+            return clock_s(self.stream.metadata.get("DURATION", ""))
+        return (self.container.duration or 0) / av.time_base
+
     def packets(self) -> Iterator[TimedPacket[av.Packet]]:
         """Video packets in decoding order with media times; raises SourceError when reading fails."""
         unit = self.stream.time_base or Fraction(1, 90_000)
-        frame_s = float(1 / self.stream.average_rate) if self.stream.average_rate else 0.04
+        rate = self.stream.guessed_rate or self.stream.average_rate
+        frame_s = float(1 / rate) if rate and 1 <= rate <= 240 else 0.04
         try:
             for packet in self.container.demux(self.stream):
                 timed = self._timed(packet, unit, frame_s)
@@ -96,12 +109,15 @@ class Source:
         if packet.size == 0:  # PyAV's end-of-stream packet
             return None
         stamp = packet.dts if packet.dts is not None else packet.pts
+        self._unstamped = self._unstamped or packet.pts is None
         if stamp is None:
-            stamp = packet.pts = packet.dts = self._next
+            stamp = packet.dts = self._next
+        if self._unstamped:  # in order of decoding: the decoder knows in which order to show them
+            packet.pts = stamp
         if self._base is None:
             self._base = stamp
         self._next = stamp + max(1, round(frame_s / unit))
-        pts = packet.pts if packet.pts is not None else stamp
+        pts = packet.pts
         duration_s = float(packet.duration * unit) if packet.duration else frame_s
         return TimedPacket(
             pts_s=float((pts - self._base) * unit),
@@ -114,6 +130,12 @@ class Source:
 
     def close(self) -> None:
         self.container.close()
+
+
+def clock_s(text: str) -> float:
+    """Seconds of a Matroska tag like 00:01:02.500000000; 0 for anything else."""
+    parts = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", text.strip())
+    return int(parts[1]) * 3600 + int(parts[2]) * 60 + float(parts[3]) if parts else 0.0
 
 
 def _open(address: str) -> av.container.InputContainer:

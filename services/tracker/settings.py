@@ -8,8 +8,9 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from operators.hardware import Hardware
 from operators.track import TrackSettings
 from pipelines.camera import StreamSettings
 from services.settings import SettingsError
@@ -33,6 +34,9 @@ class TrackerSettings(BaseModel):
     device: str = Field("auto", description="cpu, cuda, cuda:1 ...; auto takes a GPU if there is one")
     threads: int = Field(1, ge=1, le=256, description="for networks on the CPU, per replica")
     decode_threads: int = Field(1, ge=1, le=64)
+    decode_hardware: str = Field(
+        "off", description="off, auto, or a device of FFmpeg's (cuda, vaapi ...); software where it fails"
+    )
     max_side_px: int = Field(640, ge=64, le=4096, description="pictures are kept no larger than this")
     mask_side_px: int = Field(256, ge=16, le=2048, description="longer side of masks")
     max_tracks: int = Field(8, ge=1, le=256, description="objects followed per camera; cost is linear in it")
@@ -47,7 +51,16 @@ class TrackerSettings(BaseModel):
 
     def stream(self) -> StreamSettings:
         """The part that decoding and chunking know."""
-        return StreamSettings(self.max_side_px, self.decode_threads, self.stall_s, self.thin_after_s)
+        hardware = Hardware(self.decode_hardware)
+        return StreamSettings(
+            self.max_side_px, self.decode_threads, hardware, self.stall_s, self.thin_after_s
+        )
+
+    @field_validator("decode_hardware")
+    @classmethod
+    def _known_hardware(cls, kind: str) -> str:
+        Hardware(kind)
+        return kind
 
     def tracks(self) -> TrackSettings:
         """The part that following objects knows."""

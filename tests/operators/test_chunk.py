@@ -126,3 +126,10 @@ def test_restored_anywhere_gives_the_same_clips(break_at: int) -> None:
         [f.index for f in clip.frames] for clip in whole
     ]
     assert_tiles(items, 0.0, 11.0)
+
+
+def test_pictures_of_another_size_begin_a_clip_of_their_own() -> None:
+    frames = [frame(i / FPS, i) for i in range(8)]
+    frames[2:] = [Frame(one.pixels[:47], one.pts_s, one.time_s, one.index) for one in frames[2:]]
+    items = chunk(frames, end_s=2.0)
+    assert spans(items) == [(0.0, 0.5, "scene_cut"), (0.5, 2.0, "end")]

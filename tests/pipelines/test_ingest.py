@@ -39,6 +39,26 @@ def test_packets_before_the_first_key_frame_are_left_out() -> None:
     assert segment.start_s == pytest.approx(0.08) and len(segment.packets) == 2
 
 
+def test_pictures_shown_before_the_next_key_frame_stay_with_what_they_need() -> None:
+    order = [
+        0.1,
+        0.3,
+        0.2,
+        0.6,
+        0.4,
+        0.5,
+        0.8,
+        0.7,
+    ]  # of decoding; 0.4 and 0.5 are shown before their key frame
+    packets = [
+        TimedPacket(at, 0.1 * number, 0.1, at in (0.1, 0.6), 100, at) for number, at in enumerate(order)
+    ]
+    first, second = cut(packets, target_s=0.4)
+    assert [p.payload for p in first.packets] == [0.1, 0.3, 0.2, 0.6, 0.4, 0.5]
+    assert [p.payload for p in second.packets] == [0.6, 0.4, 0.5, 0.8, 0.7]
+    assert (first.start_s, first.end_s, second.start_s) == (0.1, 0.6, 0.6)
+
+
 def test_no_key_frame_breaks_with_its_cause() -> None:
     (result,) = cut([packet(i * 0.5) for i in range(22)])
     assert isinstance(result, Break) and "no key frame" in result.cause
