@@ -16,13 +16,14 @@ import av
 import numpy as np
 
 from operators.damage import Lost, Packet, doubtful, is_damage, lost_spans
-from operators.hardware import Hardware
+from operators.hardware import OFF, Hardware
 
 MAX_SOURCE_PIXELS = 8192 * 4608
 MAX_PICTURES = 3600
 NOMINAL_FPS = 25.0
 STRICT = {"err_detect": "explode"}
 """Damaged parts of a picture are an error, where the decoder would else paint over them and say nothing."""
+SILENT = "the decoder gave no picture"
 _NO_HARDWARE = Hardware()
 
 
@@ -79,7 +80,7 @@ def decode_segment(
                 yield picture
         except _Flawed:
             done_s = given[-1] if given else float("-inf")
-            for picture in _careful(plan):
+            for picture in _careful(plan, hardware):
                 if picture.pts_s > done_s:
                     given.append(picture.pts_s)
                     yield picture
@@ -102,7 +103,7 @@ class _Plan:
     data: bytes
     unit: Fraction
     packets: list[Packet]
-    fault: str = "no picture in it"
+    fault: str = SILENT
     torn: bool = False  # the container breaks off
     straight: bool = field(init=False)
 
@@ -150,9 +151,12 @@ def _flawless(plan: _Plan, threads: int, hardware: Hardware) -> Iterator[Picture
         raise _Flawed
 
 
-def _careful(plan: _Plan) -> Iterator[Picture]:
+def _careful(plan: _Plan, hardware: Hardware) -> Iterator[Picture]:
     """What can be trusted of a segment with damage, one thread and in software: refusals are told where they belong."""
+    fault = plan.fault
     strict, plain = _refusals(plan, STRICT), _refusals(plan, {})
+    if not strict and not plan.torn and hardware.kind != OFF:
+        hardware.give_up(DecodeError(fault))  # software finds nothing wrong with it
     bad = doubtful(plan.packets, plain | (strict if is_damage(plan.packets, strict) else set()))
     with av.open(io.BytesIO(plan.data), format="matroska") as container:
         stream = _video_stream(container, 1, {})
