@@ -3,6 +3,7 @@
 A list with one entry a clip: ``clip`` (file name) and ``subjects``, each with ``name``, ``colours`` and ``classes``
 (every one a right answer) and ``boxes``: number of the picture in order of presentation -> [x0, y0, x1, y1] in the
 pixels of ``width`` x ``height``, or null where the subject is not visible. Pictures left out were not judged.
+``first_point`` is a place on the subject: ``frame``, the picture's number, and ``xy`` in pixels.
 All but ``clip`` and ``boxes`` may be missing; what cannot be used is left out and said in ``Notes``.
 """
 
@@ -29,6 +30,8 @@ class Subject:
     classes: frozenset[str]
     colours: frozenset[str]
     boxes: dict[int, Box | None]
+    first_point: tuple[int, float, float] | None = None
+    """Number of the picture, x and y as shares of it."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,18 @@ def _subject(
     if not any(boxes.values()):
         notes.add(f"{clip}, {name}: no boxes")
         return None
-    return Subject(name, _words(given.get("classes")), _words(given.get("colours")), boxes)
+    point = _point(given.get("first_point"), size)
+    return Subject(name, _words(given.get("classes")), _words(given.get("colours")), boxes, point)
+
+
+def _point(given: object, size: tuple[float, float]) -> tuple[int, float, float] | None:
+    if not isinstance(given, dict) or not isinstance(given.get("frame"), int) or given["frame"] < 0:
+        return None
+    place = given.get("xy")
+    if not isinstance(place, list) or len(place) != 2 or not all(map(_is_number, place)):
+        return None
+    x, y = (value / side for value, side in zip(place, size, strict=True))
+    return (given["frame"], x, y) if 0 <= x <= 1 and 0 <= y <= 1 else None
 
 
 def _box(corners: object, size: tuple[float, float]) -> Box | None:
