@@ -25,7 +25,7 @@ from torch import nn
 from modeling.sam2.build import at_image_size, build_tracker, tracker_config
 from recipes.tracker.batches import draw_batch
 from recipes.tracker.check import check
-from recipes.tracker.checkpoints import State, export_weights, load_training, save_training
+from recipes.tracker.checkpoints import State, export_weights, load_training, save_training, warm_start
 from recipes.tracker.clips import open_data, render_data
 from recipes.tracker.losses import Helpers
 from recipes.tracker.plan import PLANS, Phase, Plan
@@ -58,12 +58,14 @@ class Training:
         return Training(model, self.helpers, self.mean, optimiser, size_px, self.step, self.minutes)
 
 
-def begin(plan: Plan, seed: int, device: torch.device) -> Training:
-    """A training at step 0."""
+def begin(plan: Plan, seed: int, device: torch.device, warm: Path | None = None) -> Training:
+    """A training at step 0; from the exported weights ``warm`` where there are any."""
     torch.manual_seed(seed)
     size_px = plan.phases[0].stills.size_px
     model = build_tracker(at_image_size(CONFIG, size_px))
     set_start_values(model)
+    if warm is not None and (left := warm_start(model, warm)):
+        raise ValueError(f"warm start: {warm} has not {len(left)} of the network's tensors: {left[:3]}")
     model.to(device)
     helpers = Helpers(model.hidden_dim, model.hidden_dim // 8).to(device)
     mean = {name: value.detach().clone() for name, value in model.state_dict().items()}
@@ -75,9 +77,9 @@ def train_step(training: Training, plan: Plan, data: dict[str, ClipStore], seed:
     phase, inner = plan.at(training.step)
     rng = np.random.default_rng((seed, training.step))
     still = rng.random() < phase.still_share
-    stores = [data["world"], *([data["texture"]] if "texture" in data else [])]
-    shares = [1 - plan.texture_share, plan.texture_share][: len(stores)]
-    batch = draw_batch(stores, shares, phase.stills if still else phase.clips, rng)
+    shares = plan.shares(data)
+    stores = [data[name] for name in shares]
+    batch = draw_batch(stores, list(shares.values()), phase.stills if still else phase.clips, rng)
     batch = batch.to(next(training.model.parameters()).device)
     if still:
         loss, figures = stills_loss(training.model, training.helpers, batch, plan.mix, rng)
@@ -135,9 +137,9 @@ def save(training: Training, run: Path, plan_name: str) -> None:
     )
 
 
-def resume(run: Path, plan: Plan, seed: int, device: torch.device) -> Training:
+def resume(run: Path, plan: Plan, seed: int, device: torch.device, warm: Path | None = None) -> Training:
     """The training saved in the run folder, or a new one."""
-    training, path = begin(plan, seed, device), run / "training.safetensors"
+    training, path = begin(plan, seed, device, warm), run / "training.safetensors"
     if not path.is_file():
         return training
     about = load_training(path, training.model, training.helpers, training.mean, training.optimiser)
@@ -155,11 +157,17 @@ def mean_model(training: Training) -> nn.Module:
 
 
 def train(
-    run: Path, plan_name: str, seed: int, device: torch.device, stop_after_min: float, check_every: int
+    run: Path,
+    plan_name: str,
+    seed: int,
+    device: torch.device,
+    stop_after_min: float,
+    check_every: int,
+    warm: Path | None = None,
 ) -> None:
     """Train until the plan or the time is over, or SIGTERM asks to save and end."""
     plan, data = PLANS[plan_name], open_data(run / "data")
-    training = resume(run, plan, seed, device)
+    training = resume(run, plan, seed, device, warm)
     stop_s, saved_s = time.monotonic() + 60 * stop_after_min, time.monotonic()
     seen: dict[str, list[float]] = {}
     asked = _stop_when_asked()
@@ -206,11 +214,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True, help="run folder")
     parser.add_argument("--plan", choices=sorted(PLANS), default="embedded")
+    parser.add_argument("--warm", type=Path, help="weights.safetensors to begin a new run with")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--clips", type=int, default=2400, help="clips of the world to render")
     parser.add_argument("--textures", type=int, default=1000, help="class-agnostic clips to render")
+    parser.add_argument("--wide", type=int, default=0, help="clips of the widened world to render")
     parser.add_argument(
         "--stop-after-min", type=float, default=1e9, help="minutes after which this call ends"
     )
@@ -228,8 +238,16 @@ def main() -> None:
         training = resume(options.run, PLANS[options.plan], options.seed, device)
         export_weights(options.export, training.mean, at_image_size(CONFIG, options.export_size))
         return
-    render_data(options.run / "data", options.clips, options.textures)
-    train(options.run, options.plan, options.seed, device, options.stop_after_min, options.check_every)
+    render_data(options.run / "data", options.clips, options.textures, options.wide)
+    train(
+        options.run,
+        options.plan,
+        options.seed,
+        device,
+        options.stop_after_min,
+        options.check_every,
+        options.warm,
+    )
 
 
 if __name__ == "__main__":

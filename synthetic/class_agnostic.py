@@ -61,14 +61,20 @@ def sample_texture_clip(seed: int, size: int = 192, frames: int = 8) -> Syntheti
     backdrop = background(rng, palette, round(size * WORLD))
     views = _sample_views(rng, frames)
     movers = _sample_movers(rng, palette, size, frames, views)
-    lens = Lens(rng, size)
+    return film(backdrop, movers, views, Lens(rng, size), size)
+
+
+def film(
+    backdrop: Image.Image, movers: list[Mover], views: list[View], lens: Lens, size: int
+) -> SyntheticClip:
+    """Draw movers before a backdrop as the camera sees them; three clips in ten run backwards."""
     pictures, owners, sights = [], [], []
     for t, view in enumerate(views):
         picture, ids, seen = _draw(backdrop, movers, view, t, size)
         pictures.append(lens.develop(picture))
         owners.append(ids)
         sights.append(seen)
-    order = slice(None, None, -1) if rng.uniform() < 0.3 else slice(None)
+    order = slice(None, None, -1) if lens.rng.uniform() < 0.3 else slice(None)
     return _clip(pictures[order], owners[order], sights[order], [m for m in movers if m.is_object], order)
 
 

@@ -16,6 +16,7 @@ from recipes.tracker.store import ClipStore
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 VISIBLE_SHARE = 4e-4  # of the view: below it an object is neither clearly present nor clearly absent
+LEAST_WINDOW = 0.22  # side of a search window, as share of the picture
 PROMPTED_SHARE = 8e-4  # an object must show at least this much on the frame that is prompted
 
 
@@ -108,27 +109,40 @@ def _zooms(length: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _windows(ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Windows of 2.5 to 4 object sizes that follow one object loosely, as a tracker's search window does."""
-    size = ids.shape[1]
+    """Windows that follow one object as a search window does: about where it was on the picture before.
+
+    They show 2.5 to 4 object sizes, change size slowly and grow while the object is out of view.
+    """
     present = np.unique(ids[0])
     present = present[present > 0]
     if not len(present):
         return _zooms(len(ids), rng)
     target = rng.choice(present)
+    places = [_extent(picture == target) for picture in ids]
     scale = rng.uniform(2.5, 4.0)
     boxes = np.empty((len(ids), 4))
     centre, side = np.array([0.5, 0.5]), 1.0
-    for t, picture in enumerate(ids):
-        rows, columns = np.nonzero(picture == target)
-        if len(rows):
-            low = np.array([columns.min(), rows.min()]) / size
-            high = np.array([columns.max() + 1, rows.max() + 1]) / size
-            wanted = float(np.clip((high - low).max() * scale, 0.22, 1.0))
+    for t in range(len(ids)):
+        last = places[max(t - 1, 0)]
+        if last is None:
+            side = min(1.0, side * 1.25)
+        else:
+            low, high = last
+            wanted = float(np.clip((high - low).max() * scale, LEAST_WINDOW, 1.0))
             side = wanted if t == 0 else 0.7 * side + 0.3 * wanted
-            centre = (low + high) / 2 + rng.normal(0, 0.08 * side, 2)
+            centre = (low + high) / 2 + rng.normal(0, 0.05 * side, 2)
         corner = np.clip(centre - side / 2, 0, 1 - side)
         boxes[t] = (*corner, *(corner + side))
     return boxes
+
+
+def _extent(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Both corners of a mask's box, normalised; None for an empty mask."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return None
+    size = len(mask)
+    return np.array([columns[0], rows[0]]) / size, np.array([columns[-1] + 1, rows[-1] + 1]) / size
 
 
 def _cut(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 State = dict[str, torch.Tensor]
@@ -51,6 +51,16 @@ def load_training(
         state.setdefault(int(number), {})[slot] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return about
+
+
+def warm_start(model: nn.Module, path: Path) -> list[str]:
+    """Take over the tensors of exported weights whose names and shapes agree; returns the names left as they were."""
+    if not path.is_file():
+        raise FileNotFoundError(f"warm start: {path} is not there")
+    wanted, found = model.state_dict(), load_file(path)
+    agreeing = {name: x for name, x in found.items() if name in wanted and x.shape == wanted[name].shape}
+    model.load_state_dict({name: x.float() for name, x in agreeing.items()}, strict=False)
+    return sorted(set(wanted) - set(agreeing))
 
 
 def export_weights(folder: Path, mean: State, config: dict) -> None:

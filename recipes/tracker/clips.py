@@ -1,4 +1,4 @@
-"""The training's data folder: world clips, class-agnostic texture clips and a few unseen clips for the checks."""
+"""The training's data folder: world clips, class-agnostic ones, and a few unseen clips for the checks."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ FRAMES, CHECK_FRAMES, CHECK_CLIPS = 12, 16, 24
 CHECK_SEED = 10_000_000  # far from the seeds of training, in the same split
 
 
-def render_data(folder: Path, clips: int, textures: int) -> None:
-    """Render whatever of the three stores is not there yet; seeds count from 0."""
+def render_data(folder: Path, clips: int, textures: int, wide: int = 0) -> None:
+    """Render whatever of the stores is not there yet; seeds count from 0."""
     _render(folder / "check", "check", _world, CHECK_SEED, CHECK_CLIPS, CHECK_FRAMES)
     _render(folder / "world", "world", _world, 0, clips, FRAMES)
     if textures:
         _render(folder / "texture", "texture", _texture, 0, textures, FRAMES)
+    if wide:
+        _render(folder / "wide", "wide", _wide, 0, wide, FRAMES)
 
 
 def open_data(folder: Path) -> dict[str, ClipStore]:
-    """The stores by name: ``world``, ``check`` and, when it was rendered, ``texture``."""
-    names = [name for name in ("world", "check", "texture") if is_rendered(folder / name)]
+    """The stores by name: ``world``, ``check`` and, where they were rendered, ``texture`` and ``wide``."""
+    names = [name for name in ("world", "check", "texture", "wide") if is_rendered(folder / name)]
     return {name: open_store(folder / name) for name in names}
 
 
@@ -46,4 +48,11 @@ def _texture(seed: int) -> tuple[np.ndarray, np.ndarray]:
     from synthetic.class_agnostic import sample_texture_clip
 
     clip = sample_texture_clip(seed, STORED_PX, FRAMES)
+    return clip.frames, clip.ids
+
+
+def _wide(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    from synthetic.wide import sample_wide_clip
+
+    clip = sample_wide_clip(seed, STORED_PX, FRAMES)
     return clip.frames, clip.ids
