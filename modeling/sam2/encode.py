@@ -16,7 +16,7 @@ STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True, slots=True)
 class Maps:
-    """Feature maps of one picture; S is the input size, d the hidden size."""
+    """Feature maps of one picture, or of one for each of several objects; S is the input size, d the hidden size."""
 
     fine: torch.Tensor  # [1, d/8, S/4, S/4], already projected for the mask decoder
     middle: torch.Tensor  # [1, d/4, S/8, S/8], likewise
@@ -26,6 +26,12 @@ class Maps:
     def sharp(self, count: int) -> list[torch.Tensor]:
         """The two finer maps for ``count`` objects (views, nothing is copied)."""
         return [self.fine.expand(count, -1, -1, -1), self.middle.expand(count, -1, -1, -1)]
+
+    @staticmethod
+    def stacked(rows: Sequence[Maps]) -> Maps:
+        """Maps of several pictures as rows of one, for as many objects."""
+        levels = (torch.cat([getattr(maps, name) for maps in rows]) for name in ("fine", "middle", "coarse"))
+        return Maps(*levels, rows[0].position)
 
 
 def prepare(pictures: Sequence[np.ndarray], image_size: int) -> torch.Tensor:

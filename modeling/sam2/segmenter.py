@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from modeling.sam2.build import build_tracker
 from modeling.sam2.network import Network
 from modeling.sam2.session import Sam2Session
 from modeling.sam2.state import fingerprint
+from modeling.sam2.window import WindowSettings
 
 
 def load_segmenter(
@@ -33,10 +35,20 @@ def load_segmenter(
             raise FileNotFoundError(f"tracker: {path} is not there; {folder} holds no tracker")
     model = build_tracker(config, weights, device)
     network = Network(model, encode_batch, object_batch, bfloat16)
-    return opener(network)
+    return opener(network, read_window(config))
 
 
-def opener(network: Network) -> Callable[[tuple[int, int]], Sam2Session]:
-    """A function that opens sessions on a network that is already built."""
+def opener(
+    network: Network, window: WindowSettings | None = None
+) -> Callable[[tuple[int, int]], Sam2Session]:
+    """A function that opens sessions on a network that is already built; ``window`` gives objects windows."""
     model_hash = fingerprint(network.model)
-    return lambda mask_size: Sam2Session(network, mask_size, model_hash)
+    return lambda mask_size: Sam2Session(network, mask_size, model_hash, window)
+
+
+def read_window(config: Path) -> WindowSettings | None:
+    """The ``search_window`` beside the ``model`` of a ``config.json``, if it asks for one. Raises ValueError."""
+    if config.suffix != ".json":
+        return None
+    tree = json.loads(config.read_text(encoding="utf-8"))
+    return WindowSettings.read(tree.get("search_window"))

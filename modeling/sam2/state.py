@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from safetensors import SafetensorError
@@ -23,7 +23,10 @@ _MAX_HEADER_BYTES = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What must fit (schema, model, input size) and what is continued (counters, ids with the steps of birth)."""
+    """What must fit (schema, model, input size, whether objects have windows) and what is continued.
+
+    Continued are counters, ids with the steps of birth, and by id the middle and side of its search window.
+    """
 
     model: str
     image_size: int
@@ -31,6 +34,8 @@ class Header:
     next_id: int
     born: dict[int, int]
     schema: str = SCHEMA
+    windowed: bool = False
+    focus: dict[int, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ def read_header(state: bytes) -> Header:
         if schema != SCHEMA:
             raise ValueError(f"session state: schema {schema!r}, this version reads {SCHEMA!r}")
         facts["born"] = {int(key): int(step) for key, step in facts["born"].items()}
+        facts["focus"] = {int(key): _place(given) for key, given in facts.get("focus", {}).items()}
         return Header(**facts)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"session state: its header cannot be read ({error})") from error
@@ -90,6 +96,11 @@ def tensor_bytes(state: bytes) -> dict[int, dict[str, int]]:
             kinds = found.setdefault(int(object_id), {})
             kinds[kind] = kinds.get(kind, 0) + end - begin
     return found
+
+
+def _place(given: list[float]) -> list[float]:
+    x, y, side = (float(value) for value in given)
+    return [x, y, side]
 
 
 def unpack(

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from modeling.sam2.build import build_tracker, tracker_config
 from modeling.sam2.segmenter import load_segmenter
 from operators.types import Prompt
 from recipes import train_tracker
-from recipes.tracker.batches import Draw, draw_batch
+from recipes.tracker.batches import Draw, _windows, draw_batch
 from recipes.tracker.check import check
-from recipes.tracker.checkpoints import export_weights
+from recipes.tracker.checkpoints import export_weights, warm_start
 from recipes.tracker.clips import open_data
 from recipes.tracker.plan import PLANS
 from recipes.tracker.prompts import boxes, corrections, deepest
@@ -95,6 +96,40 @@ def test_the_export_loads_strictly_and_serves(run: Path, tmp_path: Path) -> None
     session.step()
     session.add_object(Prompt(box=np.array([0.06, 0.16, 0.29, 0.46], np.float32)))
     assert [step.mask.shape for step in session.step().values()] == [(48, 64)]
+
+
+def test_exported_weights_begin_another_training(tmp_path: Path) -> None:
+    first = begin(SMOKE, 1, CPU)
+    export_weights(tmp_path, first.mean, CONFIG)
+    second = begin(SMOKE, 2, CPU, tmp_path / "weights.safetensors")
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value.half().float(), second.mean[name]), name
+    other = build_tracker(tracker_config(embed_dim=8, d_model=32, mem_dim=16, image_size=64))
+    assert warm_start(other, tmp_path / "weights.safetensors"), "what does not fit is named"
+    with pytest.raises(FileNotFoundError, match="warm start"):
+        begin(SMOKE, 1, CPU, tmp_path / "none.safetensors")
+
+
+def test_clips_that_were_not_rendered_are_stood_in_for() -> None:
+    plan = PLANS["footage"]
+    every = plan.shares({"world", "texture", "wide"})
+    assert sum(every.values()) == pytest.approx(1) and set(every) == {"world", "texture", "wide"}
+    assert plan.shares({"world", "texture"}) == pytest.approx(
+        {"world": every["world"], "texture": every["texture"] + every["wide"]}
+    )
+    assert set(plan.shares({"world"})) == {"world"}
+
+
+def test_search_windows_follow_a_thing_from_behind_and_grow_without_it() -> None:
+    ids = np.zeros((5, 100, 100), np.uint8)
+    for t, x in enumerate((10, 30, 50)):
+        ids[t, 40:50, x : x + 10] = 1
+    for seed in range(8):
+        boxes = _windows(ids, np.random.default_rng(seed))
+        middles, sides = (boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 2] - boxes[:, 0]
+        assert abs(middles[2] - 0.35) < 0.12, "about where it was on the picture before"
+        assert sides[:3].max() <= 0.4 + 1e-9 and (boxes >= 0).all() and (boxes <= 1 + 1e-9).all()
+        assert sides[4] > sides[3]
 
 
 def test_a_larger_input_keeps_weights_and_optimiser(run: Path) -> None:
