@@ -8,6 +8,8 @@ from torch import Tensor
 
 PLAIN_LIMIT = 1024
 """Longest key sequence for which plain matrix products are used on a CPU."""
+TRAINED_LIMIT = 256
+"""The same where gradients are wanted: what plain products keep for them costs more than the products."""
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -21,7 +23,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     if groups > 1:
         key = key.repeat_interleave(groups, dim=1)
         value = value.repeat_interleave(groups, dim=1)
-    if query.device.type != "cpu" or key.shape[2] > PLAIN_LIMIT:
+    limit = TRAINED_LIMIT if query.requires_grad else PLAIN_LIMIT
+    if query.device.type != "cpu" or key.shape[2] > limit:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
     if mask is not None:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from modeling.pixelrefer.images import ImagePacker
-from modeling.pixelrefer.model import PixelReferLite
+from modeling.pixelrefer.model import CaptionNetwork, PixelReferLite
 from recipes.captioner.clips import StoredClip, read_clip
 from recipes.captioner.evidence import Evidence, Outlines, Shown, sample_evidence, whole_evidence
 from recipes.captioner.network import PATCHES
@@ -50,9 +50,12 @@ class CachedFeatures:
 
     def attributes(self, number: int) -> Attributes:
         """What is true of one piece of evidence."""
-        said = dict(self.notes[number]["said"])
-        said["other"] = tuple(said["other"]) if said["other"] else None
-        return Attributes(**said)
+        return read_attributes(self.notes[number]["said"])
+
+
+def read_attributes(said: dict) -> Attributes:
+    """The attributes that were written as JSON."""
+    return Attributes(**said | {"other": tuple(said["other"]) if said["other"] else None})
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,11 @@ def gather(
             found.append(
                 whole_evidence(clip, k, outlines) if whole else sample_evidence(clip, k, rng, outlines)
             )
-    return [evidence for evidence in found if evidence is not None and (held_out or _usable(evidence.said))]
+    return [evidence for evidence in found if evidence is not None and (held_out or usable(evidence.said))]
 
 
-def _usable(said: Attributes) -> bool:
+def usable(said: Attributes) -> bool:
+    """Whether training may learn from it: neither the object nor its partner is of a pair kept for testing."""
     return (said.colour, said.class_name) not in HELD_OUT_PAIRS and said.other not in HELD_OUT_PAIRS
 
 
@@ -118,7 +122,7 @@ def _job(clip: StoredClip, evidence: list[Evidence], network: PixelReferLite) ->
 
 
 @torch.no_grad()
-def encode(network: PixelReferLite, pictures: list[Picture], packer: ImagePacker) -> list[Tensor]:
+def encode(network: CaptionNetwork, pictures: list[Picture], packer: ImagePacker) -> list[Tensor]:
     """Features float16 [gh*gw,Cv] of each picture, on the CPU."""
     features: list[Tensor] = []
     start = 0

@@ -108,14 +108,24 @@ def sample_evidence(
 
 def whole_evidence(clip: StoredClip | SyntheticClip, index: int, outlines: Outlines) -> Evidence | None:
     """Evidence over the whole clip, without loss of frames."""
-    seen = np.flatnonzero(clip.objects[index].visible_px >= MIN_MASK_PX)
+    return window_evidence(clip, index, outlines, 0, len(clip.frames))
+
+
+def window_evidence(
+    clip: StoredClip | SyntheticClip,
+    index: int,
+    outlines: Outlines,
+    first: int,
+    last: int,
+    most_frames: int = MAX_FRAMES,
+) -> Evidence | None:
+    """Evidence over frames ``first``..``last - 1`` as a clip of their own, masked on at most so many of them."""
+    seen = np.flatnonzero(clip.objects[index].visible_px[first:last] >= MIN_MASK_PX) + first
     if not len(seen):
         return None
-    frames = np.array(choose_frames(seen, MAX_FRAMES))
-    start_s = (frames[0] - 1) / clip.fps + 1e-3 if frames[0] else 0.0
-    return _gathered(
-        clip, index, _Choice(frames, 0, len(clip.frames), start_s, len(clip.frames) / clip.fps), outlines
-    )
+    frames = np.array(choose_frames(seen, most_frames))
+    start_s = max(first / clip.fps, (frames[0] - 1) / clip.fps + 1e-3)
+    return _gathered(clip, index, _Choice(frames, first, last, start_s, last / clip.fps), outlines)
 
 
 def _gathered(

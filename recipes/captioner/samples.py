@@ -85,7 +85,7 @@ class SequenceMaker:
 
     def _one(self, note: dict, said: Attributes, chosen: Sequence[QuestionKind]) -> _Sequence:
         prompts = [self.prompt(kind, note["times"], note["end"]) for kind in chosen]
-        prefix = _common(prompts)
+        prefix = common_length(prompts)
         ids, positions = prompts[0][:prefix], list(range(prefix))
         targets, parts, kinds = [IGNORED] * prefix, [0] * prefix, [-1] * prefix
         for number, (kind, prompt) in enumerate(zip(chosen, prompts, strict=True), start=1):
@@ -100,7 +100,7 @@ class SequenceMaker:
         return _Sequence(ids, positions, targets, parts, kinds, prefix)
 
 
-def _common(prompts: Sequence[Sequence[int]]) -> int:
+def common_length(prompts: Sequence[Sequence[int]]) -> int:
     """Length of the part that all prompts share; at least one token of each is left to itself."""
     shortest = min(len(prompt) for prompt in prompts) - 1
     same = [len({prompt[at] for prompt in prompts}) == 1 for at in range(shortest)]

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from modeling.pixelrefer.checkpoint import load_model
-from modeling.pixelrefer.model import PixelReferLite
+from modeling.pixelrefer.model import CaptionNetwork
 from modeling.pixelrefer.tokenizer import WordTokenizer, load_tokenizer
 
 WORD_TABLE = "model.embed_tokens.weight"
 
 
 @torch.no_grad()
-def warm_start(network: PixelReferLite, tokenizer: WordTokenizer, folder: Path) -> list[str]:
+def warm_start(network: CaptionNetwork, tokenizer: WordTokenizer, folder: Path) -> list[str]:
     """Copy every tensor of the model in ``folder`` that has the same name and shape; word by word the word table.
 
     Words the earlier model did not know keep their start values. Returns the names that were not found.

@@ -1,0 +1,123 @@
+"""Training of the captioner with scene tokens: one network for all settings, or for some of them; its encoder rests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from modeling.pixelrefer.model import PixelRefer
+from modeling.pixelrefer.region import ObjectTokenizer, merge_tokens
+from modeling.pixelrefer.tokenizer import IMAGE, REGION, WordTokenizer
+from recipes.captioner.language_stage import DECAY, FACT_WEIGHT, FACTS, random_start
+from recipes.captioner.progress import Stage, make_optimizer
+from recipes.captioner.samples import IGNORED
+from recipes.compression.batches import Batch, BatchMaker
+from recipes.compression.cache import Features
+from recipes.compression.network import SceneProjection
+from recipes.compression.settings import CLIP_FRAMES, Setting
+
+PEAK_RATE = 1e-3
+TRACK_WEIGHT, SEEN_WEIGHT = 4.0, 0.2
+ASKED_FACTS = tuple(name for name in FACTS if name != "partner")
+
+
+class Trainee(nn.Module):
+    """What is trained: everything but the encoder, and helper heads that are thrown away afterwards.
+
+    The heads ask, where the questions about an object begin, for what it does and for where it is on each frame: the
+    scene alone tells that, and words alone would teach it late.
+    """
+
+    def __init__(self, network: PixelRefer, tokenizer: WordTokenizer) -> None:
+        super().__init__()
+        body = network.model
+        self.image_id, self.region_id = tokenizer.id_of(IMAGE), tokenizer.id_of(REGION)
+        self.projection = SceneProjection(network)
+        self.region = body.region_encoder
+        self.embed_tokens, self.layers, self.norm = body.embed_tokens, body.layers, body.norm
+        self._network = [network]  # not registered: its encoder is not trained
+        width = network.config.language.width
+        self.fact_heads = nn.ModuleDict({name: nn.Linear(width, len(FACTS[name])) for name in ASKED_FACTS})
+        self.track_head = nn.Linear(width, CLIP_FRAMES * 3)
+
+    def forward(self, batch: Batch, start: Tensor) -> tuple[Tensor, Tensor]:
+        """Token logits [B,S,V] and the states [P,C] at the end of what each object's questions share."""
+        network, trees = self._network[0], batch.trees
+        scene = self.projection(batch.grids.float(), batch.factors, batch.setting.own_projector)
+        objects = object_tokens(self.region, batch.cells, batch.position_xy, batch.counts, start)
+        embeds = network.embed_tokens(trees.ids).to(objects.dtype).clone()
+        embeds[trees.ids == self.image_id] = scene.flatten(0, 1).to(embeds.dtype)
+        embeds[trees.ids == self.region_id] = objects
+        hidden = network.decode(embeds, trees.positions, trees.mask)
+        asked = trees.targets != IGNORED
+        return network.logits(hidden[asked]), hidden[trees.ends[:, 0], trees.ends[:, 1]]
+
+    def loss(self, batch: Batch, start: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """The sum of all losses and its parts."""
+        logits, ends = self(batch, start)
+        targets = batch.trees.targets
+        words = nn.functional.cross_entropy(logits.float(), targets[targets != IGNORED])
+        track = self.track_head(ends).float().unflatten(-1, (CLIP_FRAMES, 3))
+        seen = batch.tracks[..., 2]
+        off = nn.functional.smooth_l1_loss(track[..., :2], batch.tracks[..., :2], beta=0.05, reduction="none")
+        places = (off.sum(-1) * seen).sum() / seen.sum().clamp(min=1)
+        visible = nn.functional.binary_cross_entropy_with_logits(track[..., 2], seen)
+        parts = {"words": words.item(), "places": places.item(), "seen": visible.item()}
+        total = words + TRACK_WEIGHT * places + SEEN_WEIGHT * visible
+        for (name, head), truth in zip(self.fact_heads.items(), batch.facts.T, strict=True):
+            wrong = nn.functional.cross_entropy(head(ends).float(), truth)
+            parts[name] = wrong.item()
+            total = total + FACT_WEIGHT * wrong
+        return total, parts
+
+
+def object_tokens(
+    region: nn.Module, cells: Tensor, position_xy: Tensor, counts: Tensor, start: Tensor | None = None
+) -> Tensor:
+    """Object tokens [rows,C] of masks with padded cells [M,n,Cv] one after another, at most K of each."""
+    assert isinstance(region, ObjectTokenizer)
+    placed = cells.float() + region.position(position_xy)
+    merged = merge_tokens(placed, counts, region.limit, region.rounds, start)
+    real = torch.arange(region.limit) < counts[:, None]
+    return region.feat_linear(merged[real])
+
+
+def train_scene_captioner(
+    network: PixelRefer,
+    features: Features,
+    tokenizer: WordTokenizer,
+    settings: Sequence[Setting],
+    state: Path,
+    steps: int,
+    seed: int,
+    minutes: float | None = None,
+    log_every: int = 25,
+) -> SceneProjection:
+    """Train until ``steps`` or ``minutes`` are over; goes on from ``state`` if that file exists.
+
+    Returns the scene's projectors, of which ``network`` holds only the shared one.
+    """
+    maker = BatchMaker(features, tokenizer, network.config)
+    torch.manual_seed(seed)
+    trainee = Trainee(network, tokenizer).train()
+    stage = Stage(state, trainee, make_optimizer(trainee, DECAY), PEAK_RATE, steps, minutes)
+    recent: list[dict[str, float]] = []
+    while stage.done < 1:
+        batch = maker.draw(settings, np.random.default_rng([seed, 5, stage.step]))
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + stage.step)
+        start = random_start(batch.counts, network.config.mask_num, generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, parts = trainee.loss(batch, start)
+        stage.apply(loss)
+        recent.append(parts)
+        if stage.step % log_every == 0:
+            means = " ".join(f"{name} {np.mean([part[name] for part in recent]):.3f}" for name in recent[0])
+            print(f"{state.stem} step {stage.step} {means} {stage.seconds_a_step:.2f} s/step", flush=True)
+            recent.clear()
+    if stage.step > stage.first:
+        stage.save()
+    return trainee.projection.eval()
