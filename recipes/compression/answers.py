@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -43,7 +43,7 @@ class Answerer:
         grids = self.features.grids(half, setting.carries(past))[None].float()
         scene = self.projection(grids, setting.factors(past), setting.own_projector)[0]
         prompts = [
-            self._prompt(half, piece["masks"][:masks], setting, scene, last.get(piece["object"], ""))
+            self._prompt(half, piece, masks, setting, scene, last.get(piece["object"], ""))
             for piece in half.pieces
         ]
         shared = self.prompts.scene_length(setting, past)
@@ -55,12 +55,13 @@ class Answerer:
             for piece, prompt, ids in zip(half.pieces, prompts, spoken, strict=True)
         }
 
-    def _prompt(self, half: Half, masks: Sequence[int], setting: Setting, scene: Tensor, last: str) -> Tensor:
+    def _prompt(
+        self, half: Half, piece: dict, masks: int, setting: Setting, scene: Tensor, last: str
+    ) -> Tensor:
         """Embeddings [S,C] of one object's prompt."""
-        cells = [self.features.cells(half, number) for number in masks]
+        cells = [self.features.cells(half, number) for number in piece["masks"][:masks]]
         counts = [len(part) for part, _ in cells]
-        # The prompt of a question does not depend on its true answer.
-        ask = Ask(counts, read_attributes(half.pieces[0]["said"]), last)
+        ask = Ask(counts, piece["times"][:masks], read_attributes(piece["said"]), last)
         ids = torch.tensor(self.prompts.prompt("detail", setting, half.has_past, ask))
         embeds = self.network.embed_tokens(ids).clone()
         embeds[ids == self.tokenizer.id_of(IMAGE)] = scene

@@ -93,7 +93,7 @@ class BatchMaker:
         before = piece["before"] if setting.history else None
         last = "" if before is None else mistaken(read_attributes(before), rng)
         counts = [self.features.count(half, number) for number in piece["masks"][:masks]]
-        return Ask(counts, read_attributes(piece["said"]), last)
+        return Ask(counts, piece["times"][:masks], read_attributes(piece["said"]), last)
 
 
 def _kind(piece: dict) -> tuple[str, str | None]:

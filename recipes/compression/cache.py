@@ -36,8 +36,9 @@ NOBODY = np.zeros(0, np.uint8)
 class Half:
     """Where one clip's half lies on disk: file, clip in the file, first frame, and its pieces (`Piece.note`).
 
-    Each piece has besides ``masks``, the numbers of its masks in the file, in time order; ``before``: the truth told
-    of the same object in the half before, if it was a piece there. ``name``: of the stored clip.
+    Each piece has besides ``masks``, the numbers of its masks in the file, in time order, with their ``times`` in
+    seconds; ``before``: the truth told of the same object in the half before, if it was a piece there.
+    ``name``: of the stored clip.
     """
 
     file: int
@@ -143,15 +144,16 @@ def _notes(
         found = []
         for piece in pieces:
             own = piece.evidence.own
-            made = [
-                crop_object(clip.frames[t], mask, network.config)
-                for t, mask in zip(own.frames, own.masks, strict=True)
+            cut = [
+                (crop_object(clip.frames[t], mask, network.config), at)
+                for t, mask, at in zip(own.frames, own.masks, own.times_s, strict=True)
             ]
-            shown = [crop for crop in made if crop is not None and bool(crop.grid.any())]
+            shown = [(crop, at) for crop, at in cut if crop is not None and bool(crop.grid.any())]
             numbers = list(range(len(crops), len(crops) + len(shown)))
-            crops += shown
+            crops += [crop for crop, _ in shown]
             if shown:
-                found.append(piece.note() | {"masks": numbers, "before": before.get(piece.index)})
+                times = {"masks": numbers, "times": [at for _, at in shown]}
+                found.append(piece.note() | times | {"before": before.get(piece.index)})
         notes.append(found)
     return notes
 

@@ -20,7 +20,7 @@ from recipes.compression.cache import Features
 from recipes.compression.network import SceneProjection
 from recipes.compression.settings import CLIP_FRAMES, Setting
 
-PEAK_RATE = 1e-3
+PEAK_RATE = 7e-4
 TRACK_WEIGHT, SEEN_WEIGHT = 4.0, 0.2
 ASKED_FACTS = tuple(name for name in FACTS if name != "partner")
 

@@ -19,7 +19,7 @@ from modeling.pixelrefer.questions import question
 from modeling.pixelrefer.request import Request
 from modeling.pixelrefer.speaking import Speaker
 from modeling.pixelrefer.stopwatch import Stopwatch
-from modeling.pixelrefer.tokenizer import TURN_END
+from modeling.pixelrefer.tokenizer import REGION, TURN_END
 from recipes.captioner.clips import FPS
 from recipes.captioner.network import PATCHES
 from recipes.captioner.samples import IGNORED
@@ -54,7 +54,7 @@ def request(setting: Setting, last: str, begin_s: float, previous: str = "") -> 
 
 
 @pytest.mark.parametrize("name", ["none", "4x4", "4x4+carry", "4x4+carry+history"])
-def test_prompts_of_both_halves_are_those_of_service(name: str) -> None:
+def test_prompts_are_those_of_service_but_for_the_times_of_masks(name: str) -> None:
     setting, network = named(name), new_scene_network(TOKENIZER, None)
     captioner = Captioner(network, Processor(network.config, PATCHES, TOKENIZER), TOKENIZER)
     maker = PromptMaker(TOKENIZER, network.config.mask_num, network.config.vision.patch_px)
@@ -64,16 +64,24 @@ def test_prompts_of_both_halves_are_those_of_service(name: str) -> None:
         scene = captioner.scene(asked)
         prepared = captioner.processor.prepare(asked, scene)
         counts = [int(cells.grid.sum()) for cells in prepared.views.masks]
-        assert min(counts) < network.config.mask_num < max(counts) or min(counts) > 0
-        mine = maker.prompt("detail", setting, past, Ask(counts, SAID, told))
-        assert mine == prepared.ids.tolist()
+        mine = maker.prompt("detail", setting, past, Ask(counts, [0.0, 1.2], SAID, told))
+        told_times = TOKENIZER.encode("Time 0.0:"), TOKENIZER.encode(",Time 1.2:")
+        tags = [TOKENIZER.encode(f"[{REGION * min(8, count)}]") for count in counts]
+        length = maker.scene_length(setting, past)
+        rest = length + sum(len(part) for part in (*told_times, *tags)) - 2
+        theirs = prepared.ids.tolist()
+        assert mine[:length] == theirs[:length]
+        assert mine[rest:] == theirs[length + sum(len(tag) for tag in tags) :]
         assert scene.budget.total == sum(maker.scene_counts(setting, past))
 
 
 def test_each_branch_of_a_tree_is_one_prompt_with_its_answer() -> None:
     setting = named("4x4+carry+history")
     maker = PromptMaker(TOKENIZER, 8, 14)
-    asks = [Ask([5, 20], SAID, "a red ball stays still"), Ask([3], Attributes("box", "blue", "stays"), "")]
+    asks = [
+        Ask([5, 20], [0.0, 1.5], SAID, "a red ball stays still"),
+        Ask([3], [0.8], Attributes("box", "blue", "stays"), ""),
+    ]
     trees = maker.trees(setting, [(True, asks), (True, asks[:1])])
     told = [(ask, kind) for ask in asks for kind in QUESTIONS]
     ends = [at for at in range(trees.ids.shape[1]) if trees.targets[0, at] == TOKENIZER.id_of(TURN_END)]
