@@ -5,14 +5,15 @@
 Four steps, each of which goes on where it was interrupted: clips of the synthetic world, cut in two so that the second
 half has a past; features of the frozen encoder; training of a small captioner with scene tokens (PixelRefer), begun
 with the parts of the embedded one, on a mixture of all settings, so that each is judged on a network that knows it;
-greedy sentences about the same held-out objects in each setting. ``--alone`` trains another network on ``none`` only,
-to see what the mixture costs. Settings: :mod:`recipes.compression.settings`; measures are those of
-`recipes.evaluate_captioner`, with 95% intervals from resampling clips, and the change against ``none``. Objects are
-shown by up to three masks, and again by their first alone (rows ``, 1 mask``), so that the scene must tell the rest.
+greedy sentences about the same held-out objects in each setting. ``--alone`` trains another network on ``none`` only
+(rows ``(none alone)``), to see what the mixture costs, and what 4 x 4 does to a network that never saw it.
 
-Keys of the JSON output: ``objects``, ``clips``, ``steps`` (of training); ``rows``: of each setting ``masks``,
-``scene_tokens``, ``prompt_tokens`` (means of an answer), ``all``, ``past`` and ``cut`` (objects that moved or did
-something before the clip began, and those of them whose motion ends soon after), each with the measures; ``misled``:
+Settings: :mod:`recipes.compression.settings`. Measures are those of `recipes.evaluate_captioner`, with 95% intervals
+from resampling clips, and the change against ``none``. Objects are shown by up to three masks, and again by their first
+alone (rows ``, 1 mask``), so that the scene must tell the rest. Keys of the JSON output: ``clips``, ``objects``,
+``train_clips``, ``steps`` (of training), ``seed``, ``start``; ``rows``: of each setting ``scene_tokens`` and
+``prompt_tokens`` (means of an answer), the measures of ``all`` objects, of the ``past`` ones (that moved or did
+something before the clip began) and of the ``cut`` ones (whose motion ends soon after that besides), and ``misled``:
 what wrong names in the last sentence did (`recipes.compression.scores.misled`).
 """
 
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 
 from modeling.pixelrefer.tokenizer import WordTokenizer
 from recipes.captioner.clips import make_clips
@@ -64,9 +66,9 @@ def compare(run: Path, start: Path | None, plan: Plan, clips: Path | None = None
     write_features(network, train, run / "features_train", plan.seed)
     write_features(network, held_out, run / "features_held_out", plan.seed, held_out=True)
     answers: dict[str, list[dict]] = {}
-    for name, settings in _networks(plan).items():
-        answerer = _trained(run, start, plan, tokenizer, name, settings)
-        for setting, masks, title in _asked(settings):
+    for name, (learned, asked) in _networks(plan).items():
+        answerer = _trained(run, start, plan, tokenizer, name, learned)
+        for setting, masks, title in _asked(asked):
             path = run / "answers" / f"{name} {title}.jsonl"
             label = title if name == "mixture" else f"{title} ({name})"
             answers[label] = answer_all(answerer, setting, masks, path)
@@ -74,15 +76,26 @@ def compare(run: Path, start: Path | None, plan: Plan, clips: Path | None = None
         "clips": len({record["clip"] for record in answers["none"]}),
         "objects": len(answers["none"]),
         "train_clips": plan.train_clips,
+        "steps": steps_done(run / "mixture.safetensors"),
         "seed": plan.seed,
+        "start": str(start),
         "rows": rows(answers),
     }
 
 
-def _networks(plan: Plan) -> dict[str, tuple[Setting, ...]]:
-    """Which networks are trained, each on which settings."""
+def steps_done(state: Path) -> int:
+    """Steps behind a training state."""
+    with safe_open(state, "pt") as file:
+        return json.loads(file.metadata()["step"])
+
+
+def _networks(plan: Plan) -> dict[str, tuple[tuple[Setting, ...], tuple[Setting, ...]]]:
+    """Which networks are trained: the settings each learns, and those it is asked in."""
     mixture = (*SETTINGS, *OWN_PROJECTOR) if plan.own_projector else SETTINGS
-    return {"mixture": mixture} | ({"none alone": (named("none"),)} if plan.alone else {})
+    networks = {"mixture": (mixture, mixture)}
+    if plan.alone:
+        networks["none alone"] = (named("none"),), tuple(named(name) for name in SINGLE)
+    return networks
 
 
 def _trained(
@@ -128,7 +141,9 @@ def rows(answers: dict[str, list[dict]]) -> dict[str, dict]:
 def lines(found: dict) -> list[str]:
     """The JSON as a table: shares in percent, and changes against ``none`` where they are beyond chance (*)."""
     head = ["setting", "objects", "scene", "prompt", *JUDGED]
-    out = [f"{found['objects']} objects of {found['clips']} held-out clips"]
+    out = [
+        f"{found['objects']} objects of {found['clips']} held-out clips, {found['steps']} steps of training"
+    ]
     for subset in SUBSETS:
         out += ["", f"[{subset}]", " | ".join(head)]
         for title, row in found["rows"].items():

@@ -119,14 +119,16 @@ class InfusionAttention(nn.Module):
         if not self.in_proj_weight.is_meta:
             nn.init.xavier_uniform_(self.in_proj_weight)
 
-    def forward(self, query: Tensor, view: Tensor) -> Tensor:
-        """`query` [M,K,C] looks at `view` [M,T,C] -> [M,K,C]."""
+    def forward(self, query: Tensor, view: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`query` [M,K,C] looks at `view` [M,T,C], where `mask` bool [M,T] allows it -> [M,K,C]."""
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
         q, k, v = (
             self._split(nn.functional.linear(source, weight, bias))
             for source, weight, bias in zip((query, view, view), weights, biases, strict=True)
         )
-        return self.out_proj(attend(q, k, v).transpose(1, 2).flatten(2))
+        return self.out_proj(
+            attend(q, k, v, None if mask is None else mask[:, None, None]).transpose(1, 2).flatten(2)
+        )
 
     def _split(self, states: Tensor) -> Tensor:
         return states.view(*states.shape[:2], self.heads, -1).transpose(1, 2)
@@ -169,9 +171,12 @@ class LiteRegionEncoder(ObjectTokenizer):
         self.fusion_attention_local = InfusionAttention(width, config.infusion_heads)
         self.fusion_attention_global = InfusionAttention(width, config.infusion_heads)
 
-    def infuse_local(self, query: Tensor, view: Tensor) -> Tensor:
-        """Add what the local view [M,T,Cv] says to the tokens [M,K,Cv]; padding rows take part."""
-        return query + self.fusion_attention_local(self.ln_local(query), view)
+    def infuse_local(self, query: Tensor, view: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Add what the local view [M,T,Cv] says, or its cells in `mask` [M,T], to the tokens [M,K,Cv].
+
+        Padding rows of the tokens take part.
+        """
+        return query + self.fusion_attention_local(self.ln_local(query), view, mask)
 
     def infuse_global(self, query: Tensor, view: Tensor) -> Tensor:
         """Add what the global view [M,T,Cv] says to the tokens [M,K,Cv]."""

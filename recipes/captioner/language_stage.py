@@ -203,7 +203,7 @@ class BatchMaker:
             globals_=cached.globals_[cached.global_of_mask[rows]],
             sequences=sequences,
             last_tokens=_last_tokens(sequences.ids == self.sequences.region, self.sequences.mask_num),
-            moves=torch.cat([_moves(cached.places[masks]) for masks in objects]),
+            moves=torch.cat([moves_of(cached.places[masks]) for masks in objects]),
             names=torch.tensor([_name_numbers(name) for note in notes for name in _names_of_masks(note)]),
             facts=torch.tensor(
                 [fact_numbers(true, note["names"][1:]) for true, note in zip(said, notes, strict=True)]
@@ -224,8 +224,8 @@ def _last_tokens(is_region: Tensor, mask_num: int) -> Tensor:
     return is_region.nonzero()[mask_num - 1 :: mask_num]
 
 
-def _moves(places: Tensor) -> Tensor:
-    """Targets of the place head [n,9]: place, change since the first frame, change since the frame before."""
+def moves_of(places: Tensor) -> Tensor:
+    """Targets of the place head [n,3*D]: place [n,D], change since the first frame, change since the frame before."""
     before = torch.cat((places[:1], places[:-1]))
     kinds = (places - 0.5, places - places[:1], places - before)
     return torch.cat([kind * scale for kind, scale in zip(kinds, PLACE_SCALES, strict=True)], dim=1)

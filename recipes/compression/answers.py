@@ -60,8 +60,8 @@ class Answerer:
     ) -> Tensor:
         """Embeddings [S,C] of one object's prompt."""
         cells = [self.features.cells(half, number) for number in piece["masks"][:masks]]
-        counts = [len(part) for part, _ in cells]
-        ask = Ask(counts, piece["times"][:masks], read_attributes(piece["said"]), last)
+        counts = torch.tensor([len(part) for part, _ in cells])
+        ask = Ask(piece["times"][:masks], read_attributes(piece["said"]), last)
         ids = torch.tensor(self.prompts.prompt("detail", setting, half.has_past, ask))
         embeds = self.network.embed_tokens(ids).clone()
         embeds[ids == self.tokenizer.id_of(IMAGE)] = scene
@@ -69,8 +69,8 @@ class Answerer:
             nn.utils.rnn.pad_sequence(list(parts), batch_first=True) for parts in zip(*cells, strict=True)
         )
         embeds[ids == self.tokenizer.id_of(REGION)] = object_tokens(
-            self.network.model.region_encoder, padded, places, torch.tensor(counts)
-        )
+            self.network.model.region_encoder, padded, places, counts
+        ).flatten(0, 1)
         return embeds
 
     def answer(self, before: Half, half: Half, setting: Setting, masks: int) -> list[dict]:

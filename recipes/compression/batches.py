@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from modeling.pixelrefer.config import CaptionerConfig
 from modeling.pixelrefer.tokenizer import WordTokenizer
 from recipes.captioner.cache import read_attributes
-from recipes.captioner.language_stage import RARITY, fact_numbers
+from recipes.captioner.clips import FPS
+from recipes.captioner.language_stage import RARITY, fact_numbers, moves_of
 from recipes.compression.cache import Features, Half
 from recipes.compression.samples import Ask, PromptMaker, Trees, mistaken
 from recipes.compression.settings import MOST_MASKS, Setting
@@ -30,7 +31,8 @@ class Batch:
     """One step's halves.
 
     ``grids`` [B,T,rows,columns,Cv] with the block edges ``factors`` of its T frames; padded cells [M,n,Cv] of all masks
-    with ``position_xy`` [M,n,2] and ``counts`` [M]; of the P objects ``facts`` int64 [P,6] and ``tracks`` [P,8,3].
+    with ``position_xy`` [M,n,2] and ``counts`` [M], and what the place
+    head should say of each, ``moves`` [M,6]; of the P objects ``facts`` int64 [P,6] and ``tracks`` [P,8,3].
     """
 
     setting: Setting
@@ -40,6 +42,7 @@ class Batch:
     position_xy: Tensor
     counts: Tensor
     trees: Trees
+    moves: Tensor
     facts: Tensor
     tracks: Tensor
 
@@ -74,9 +77,7 @@ class BatchMaker:
         ]
         cells = [self.features.cells(half, number) for half, number in shown]
         pieces = [piece for half in halves for piece in half.pieces]
-        asks = [
-            (past, [self._ask(half, piece, masks, setting, rng) for piece in half.pieces]) for half in halves
-        ]
+        asks = [(past, [self._ask(piece, masks, setting, rng) for piece in half.pieces]) for half in halves]
         return Batch(
             setting=setting,
             factors=setting.factors(past),
@@ -85,15 +86,20 @@ class BatchMaker:
             position_xy=nn.utils.rnn.pad_sequence([place for _, place in cells], batch_first=True),
             counts=torch.tensor([len(part) for part, _ in cells]),
             trees=self.prompts.trees(setting, asks),
+            moves=torch.cat([_moves(piece, masks) for piece in pieces]),
             facts=torch.tensor([fact_numbers(read_attributes(piece["said"]), ())[:-1] for piece in pieces]),
             tracks=torch.tensor([piece["track"] for piece in pieces]),
         )
 
-    def _ask(self, half: Half, piece: dict, masks: int, setting: Setting, rng: np.random.Generator) -> Ask:
+    def _ask(self, piece: dict, masks: int, setting: Setting, rng: np.random.Generator) -> Ask:
         before = piece["before"] if setting.history else None
         last = "" if before is None else mistaken(read_attributes(before), rng)
-        counts = [self.features.count(half, number) for number in piece["masks"][:masks]]
-        return Ask(counts, piece["times"][:masks], read_attributes(piece["said"]), last)
+        return Ask(piece["times"][:masks], read_attributes(piece["said"]), last)
+
+
+def _moves(piece: dict, masks: int) -> Tensor:
+    track = torch.tensor(piece["track"])[:, :2]
+    return moves_of(track[[round(at * FPS) for at in piece["times"][:masks]]])
 
 
 def _kind(piece: dict) -> tuple[str, str | None]:

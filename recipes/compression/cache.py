@@ -82,11 +82,6 @@ class Features:
         file = self._files[half.file]
         return file.get_slice("cells")[rows], file.get_slice("position_xy")[rows]
 
-    def count(self, half: Half, mask: int) -> int:
-        """How many cells a mask has."""
-        ends = self._ends[half.file]
-        return ends[mask] - (ends[mask - 1] if mask else 0)
-
 
 def write_features(
     network: PixelRefer, paths: list[Path], folder: Path, seed: int, held_out: bool = False

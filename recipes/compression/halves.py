@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from modeling.pixelrefer.crops import bounds
 from recipes.captioner.cache import usable
 from recipes.captioner.clips import StoredClip
 from recipes.captioner.evidence import Evidence, Outlines, window_evidence
@@ -72,11 +73,15 @@ def _piece(clip: StoredClip, index: int, outlines: Outlines, first: int, held_ou
 
 def track_of(clip: StoredClip, index: int, first: int) -> np.ndarray:
     """Where an object is on the frames of a half; see :class:`Piece`."""
-    it, (height, width) = clip.objects[index], clip.ids[0].shape
-    part = slice(first, first + CLIP_FRAMES)
-    boxes = it.boxes[part] / np.array([width, height, width, height], np.float32)
-    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return np.column_stack((middle, it.visible_px[part] >= SEEN_PX)).astype(np.float32)
+    height, width = clip.ids[0].shape
+    track = np.zeros((CLIP_FRAMES, 3), np.float32)
+    for at, seen_px in enumerate(clip.objects[index].visible_px[first : first + CLIP_FRAMES]):
+        # Not from the stored boxes: those of clips drawn large and shrunk are in pixels of the large ones.
+        found = bounds((clip.ids[first + at] == index + 1).astype(np.uint8))
+        if found is not None:
+            top, left, bottom, right = found
+            track[at] = (left + right + 1) / 2 / width, (top + bottom + 1) / 2 / height, seen_px >= SEEN_PX
+    return track
 
 
 def began_before(it: ObjectTruth, first: int, fps: float) -> bool:

@@ -1,4 +1,7 @@
-"""A small captioner with scene tokens: the embedded captioner's parts put together as PixelRefer does."""
+"""A small captioner with scene tokens: PixelRefer's scene before the objects of the embedded captioner.
+
+Objects are tokens of PixelRefer-Lite that look at their own cells, but at no whole frame: the scene shows those.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from torch import Tensor, nn
 
 from modeling.pixelrefer.model import PixelRefer
 from modeling.pixelrefer.pixel_shuffle import compress, pool, tiled_projector
-from modeling.pixelrefer.region import ObjectTokenizer
+from modeling.pixelrefer.region import LiteRegionEncoder, ObjectTokenizer
 from modeling.pixelrefer.tokenizer import WordTokenizer
 from recipes.captioner.network import POSITION_SCALE, lite_config
 from recipes.captioner.warm_start import warm_start
@@ -19,6 +22,7 @@ from recipes.captioner.words import build_tokenizer
 from recipes.compression.settings import FRAME_PX
 
 COARSE = 4
+FAINT = 1e-3
 
 
 def scene_tokenizer() -> WordTokenizer:
@@ -30,16 +34,22 @@ def scene_tokenizer() -> WordTokenizer:
 def new_scene_network(tokenizer: WordTokenizer, start: Path | None, seed: int = 0) -> PixelRefer:
     """PixelRefer in the size of the embedded captioner, begun with the model in ``start`` where there is one.
 
-    The scene's projector begins as a copy of the objects': both bring features of the same encoder to the same words.
+    The scene's projector begins as a copy of the objects', but so faint that every scene token is nearly a comma:
+    hundreds of tokens that say something unheard of would drown what the language model knows.
     """
     torch.manual_seed(seed)
     network = PixelRefer(replace(lite_config(len(tokenizer)), framework="pixelrefer"))
-    region = network.model.region_encoder
-    assert isinstance(region, ObjectTokenizer)
+    network.model.region_encoder = region = LiteRegionEncoder(network.config)
     nn.init.normal_(region.pos_linear.weight, std=POSITION_SCALE)
     if start is not None:
         warm_start(network, tokenizer, start)
-    network.model.mm_projector.readout.load_state_dict(region.feat_linear.state_dict())
+    readout = network.model.mm_projector.readout
+    readout.load_state_dict(region.feat_linear.state_dict())
+    last = readout[-1]
+    assert isinstance(last, nn.Linear)
+    with torch.no_grad():
+        last.weight.mul_(FAINT)
+        last.bias.copy_(network.model.embed_tokens.weight[tokenizer.vocabulary[","]])
     return network.eval()
 
 

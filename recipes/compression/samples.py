@@ -16,9 +16,9 @@ from torch import Tensor
 
 from modeling.pixelrefer.compression import frame_tokens
 from modeling.pixelrefer.history import previous_caption
-from modeling.pixelrefer.prompt import prompt_ids, scene_video, time_text
+from modeling.pixelrefer.prompt import prompt_ids, scene_video, timed_region_tag
 from modeling.pixelrefer.questions import QuestionKind, question
-from modeling.pixelrefer.tokenizer import REGION, TURN_END, TURN_START, WordTokenizer
+from modeling.pixelrefer.tokenizer import TURN_END, TURN_START, WordTokenizer
 from recipes.captioner.clips import FPS
 from recipes.captioner.samples import IGNORED, common_length
 from recipes.compression.settings import CLIP_FRAMES, FRAME_PX, Setting
@@ -61,9 +61,8 @@ class Trees:
 
 @dataclass(frozen=True)
 class Ask:
-    """What is asked of one object: cells of each mask shown and its time, the truth, the last sentence ("": none)."""
+    """What is asked of one object: times of the masks shown, the truth, and the last sentence ("" for none)."""
 
-    counts: Sequence[int]
     times_s: Sequence[float]
     said: Attributes
     last: str
@@ -90,7 +89,10 @@ class _Tree:
 
 
 class PromptMaker:
-    """Writes prompts as service does (`Processor`), and trees of them with their answers."""
+    """Writes prompts as service does (`Processor`), and trees of them with their answers.
+
+    Objects have the tags of PixelRefer-Lite, with times: the parts begun with have learned motion so.
+    """
 
     def __init__(self, tokenizer: WordTokenizer, mask_num: int, patch_px: int) -> None:
         self.tokenizer, self.mask_num = tokenizer, mask_num
@@ -114,7 +116,7 @@ class PromptMaker:
         asked = question(kind, CLIP_FRAMES / FPS)
         if setting.history:
             asked += f" {previous_caption(ask.last)}"
-        tag = timed_tag(ask.times_s, [min(count, self.mask_num) for count in ask.counts])
+        tag = timed_region_tag(ask.times_s, self.mask_num)
         return prompt_ids(self.tokenizer, asked, [tag], self.scene(setting, has_past))
 
     def trees(self, setting: Setting, asks: Sequence[tuple[bool, Sequence[Ask]]]) -> Trees:
@@ -135,15 +137,6 @@ class PromptMaker:
                 targets = [IGNORED] * (len(prompt) - shared - 1) + told
                 tree.add([*prompt[shared:], *told[:-1]], shared, owner, part, targets)
         return tree
-
-
-def timed_tag(times_s: Sequence[float], tokens: Sequence[int]) -> str:
-    """One object's masks in time order, each after its time: PixelRefer-Lite's tag, but with PixelRefer's few tokens.
-
-    PixelRefer's own tags tell no times; the parts begun with have learned motion with them.
-    """
-    masks = zip(times_s, tokens, strict=True)
-    return f"[{','.join(f'Time {time_text(at)}:{REGION * count}' for at, count in masks)}]"
 
 
 def mistaken(said: Attributes, rng: np.random.Generator) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,16 @@ from modeling.pixelrefer.checkpoint import GenerationSettings
 from modeling.pixelrefer.compression import ClipRef, SceneOptions
 from modeling.pixelrefer.generate import Captioner
 from modeling.pixelrefer.history import previous_caption
+from modeling.pixelrefer.model import PixelRefer
 from modeling.pixelrefer.processor import Processor
+from modeling.pixelrefer.prompt import timed_region_tag
 from modeling.pixelrefer.questions import question
 from modeling.pixelrefer.request import Request
 from modeling.pixelrefer.speaking import Speaker
 from modeling.pixelrefer.stopwatch import Stopwatch
-from modeling.pixelrefer.tokenizer import REGION, TURN_END
+from modeling.pixelrefer.tokenizer import TURN_END
 from recipes.captioner.clips import FPS
-from recipes.captioner.network import PATCHES
+from recipes.captioner.network import PATCHES, lite_config
 from recipes.captioner.samples import IGNORED
 from recipes.compare_compression import Plan, compare, lines
 from recipes.compression.decoding import speak_together
@@ -54,24 +56,22 @@ def request(setting: Setting, last: str, begin_s: float, previous: str = "") -> 
 
 
 @pytest.mark.parametrize("name", ["none", "4x4", "4x4+carry", "4x4+carry+history"])
-def test_prompts_are_those_of_service_but_for_the_times_of_masks(name: str) -> None:
-    setting, network = named(name), new_scene_network(TOKENIZER, None)
+def test_scene_and_question_of_a_prompt_are_those_of_service(name: str) -> None:
+    setting, tokens = named(name), 8
+    network = PixelRefer(replace(lite_config(len(TOKENIZER)), framework="pixelrefer"))
     captioner = Captioner(network, Processor(network.config, PATCHES, TOKENIZER), TOKENIZER)
-    maker = PromptMaker(TOKENIZER, network.config.mask_num, network.config.vision.patch_px)
+    maker = PromptMaker(TOKENIZER, tokens, network.config.vision.patch_px)
     first, last = request(setting, "", 0.0), "a red ball rolls to the left"
     second = request(setting, last, CLIP_FRAMES / FPS, "at 0.0")
+    tag = len(TOKENIZER.encode(timed_region_tag([0.0, 1.2], tokens)))
     for asked, told, past in ((first, "", False), (second, last, True)):
         scene = captioner.scene(asked)
         prepared = captioner.processor.prepare(asked, scene)
-        counts = [int(cells.grid.sum()) for cells in prepared.views.masks]
-        mine = maker.prompt("detail", setting, past, Ask(counts, [0.0, 1.2], SAID, told))
-        told_times = TOKENIZER.encode("Time 0.0:"), TOKENIZER.encode(",Time 1.2:")
-        tags = [TOKENIZER.encode(f"[{REGION * min(8, count)}]") for count in counts]
-        length = maker.scene_length(setting, past)
-        rest = length + sum(len(part) for part in (*told_times, *tags)) - 2
-        theirs = prepared.ids.tolist()
+        tags = sum(2 + min(tokens, int(cells.grid.sum())) for cells in prepared.views.masks)
+        mine = maker.prompt("detail", setting, past, Ask([0.0, 1.2], SAID, told))
+        theirs, length = prepared.ids.tolist(), maker.scene_length(setting, past)
         assert mine[:length] == theirs[:length]
-        assert mine[rest:] == theirs[length + sum(len(tag) for tag in tags) :]
+        assert mine[length + tag :] == theirs[length + tags :]
         assert scene.budget.total == sum(maker.scene_counts(setting, past))
 
 
@@ -79,8 +79,8 @@ def test_each_branch_of_a_tree_is_one_prompt_with_its_answer() -> None:
     setting = named("4x4+carry+history")
     maker = PromptMaker(TOKENIZER, 8, 14)
     asks = [
-        Ask([5, 20], [0.0, 1.5], SAID, "a red ball stays still"),
-        Ask([3], [0.8], Attributes("box", "blue", "stays"), ""),
+        Ask([0.0, 1.5], SAID, "a red ball stays still"),
+        Ask([0.8], Attributes("box", "blue", "stays"), ""),
     ]
     trees = maker.trees(setting, [(True, asks), (True, asks[:1])])
     told = [(ask, kind) for ask in asks for kind in QUESTIONS]
@@ -154,6 +154,7 @@ def test_the_recipe_goes_from_clips_to_the_table_and_on_where_it_stopped(
     plan = Plan(train_clips=2, held_out_clips=1, steps=2, alone=True)
     found = compare(tmp_path, None, plan)
     assert set(found["rows"]) > {setting.name for setting in SETTINGS}
+    assert found["steps"] == 2
     assert found["rows"]["none (none alone)"]["scene_tokens"] == 8 * 48
     assert found["rows"]["4x4"]["scene_tokens"] == 48 + 7 * 12
     assert found["rows"]["4x4+carry"]["scene_tokens"] == 48 + 8 * 12
