@@ -3,7 +3,7 @@
     python -m recipes.evaluate_captioner --worlds 40 --seed 1 --json
 
 Judged are objects that show at least 100 pixels in at least half of the frames; masks go to the captioner as
-production sends them: up to six, evenly over the frames on which the object is seen, with some of the objects near
+production sends them: up to eight, evenly over the frames on which the object is seen, with some of the objects near
 it, exact (``--masks true``) or as rough as a tracker's (``--masks rough``, the default). Decoding is greedy. Keys of
 the JSON output:
 

@@ -27,7 +27,8 @@ class Calibration:
 
     ``curves``: knots for the tokens that have any; ``names``: tokens that name a class, ``articles``: that come before
     a name; ``qualifiers``: that may stand between the two; ``unsure_below``: a less probable name is not used;
-    ``instead``: the token in place of its article then, after which no name may follow.
+    ``instead``: the token in place of its article then, after which no name may follow. ``verbs``: verbs that give a
+    name away, and what nameless things do instead.
     """
 
     curves: Mapping[int, Knots] = field(default_factory=dict)
@@ -36,6 +37,7 @@ class Calibration:
     qualifiers: frozenset[int] = frozenset()
     unsure_below: float = 0.0
     instead: int | None = None
+    verbs: Mapping[int, int] = field(default_factory=dict)
 
     def probability(self, token: int, raw: float) -> float:
         """How often a word of this raw probability is right; the raw value for words without a curve."""
@@ -49,6 +51,10 @@ class Calibration:
             and token in self.names
             and self.probability(token, raw) < self.unsure_below
         )
+
+    def verb(self, token: int) -> int:
+        """The token, or what a nameless thing does in its place: "moves" for "waddles"."""
+        return self.verbs.get(token, token)
 
     def leaves_out(self, token: int) -> bool:
         """Whether a token after an article and a qualifier leaves the name out: the network had none to give."""
@@ -79,6 +85,10 @@ class Calibration:
                 qualifiers=frozenset(tokenizer.id_of(word) for word in caution.get("qualifiers", ())),
                 unsure_below=float(caution["unsure_below"]),
                 instead=tokenizer.id_of(caution["instead"]),
+                verbs={
+                    tokenizer.id_of(word): tokenizer.id_of(plain)
+                    for word, plain in caution.get("verbs", {}).items()
+                },
             )
         except (KeyError, TypeError, ValueError) as fault:
             raise WeightsError(f"{path} is no calibration: {type(fault).__name__}: {fault}") from None

@@ -11,13 +11,13 @@ from typing import Literal
 
 QuestionKind = Literal["detail", "brief", "class", "colour", "direction", "event"]
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 """Rises with any change of the wording below: answers are comparable only under one version."""
 
-MAX_FRAMES = 6
+MAX_FRAMES = 8
 """Most masked frames given for one object and clip, spread evenly over those on which it is visible."""
 
-MOST_NEIGHBOURS = 0
+MOST_NEIGHBOURS = 2
 """Most other objects shown with the one asked about; as many as the shipped captioner was trained with."""
 
 LONG_SIDE_PX = 320

@@ -35,7 +35,10 @@ class Spoken:
 
 
 class Speaker:
-    """Speaks for one network. Where the calibration is unsure of a name, the thing is called "something"."""
+    """Speaks for one network. Where the calibration is unsure of a name, the thing is called "something".
+
+    The network itself goes on from what it would have said: it never learned what follows a name taken back.
+    """
 
     def __init__(
         self,
@@ -51,21 +54,21 @@ class Speaker:
     def speak(self, embeds: Tensor, limit: int, on_token: OnToken | None, watch: Stopwatch) -> Spoken:
         """At most ``limit`` tokens after the prompt ``embeds`` [S,C]."""
         spoken, teller = Spoken(), _Teller(PieceReader(self._tokenizer), on_token)
+        thought: list[int] = []
         cache = self._network.new_cache(len(embeds) + limit + 1)
         with watch.stage("prefill"):
             scores = self._read(embeds[None], cache)
         with watch.stage("decode"):
             while True:
-                token, raw = self._choose(scores, spoken.ids)
-                if (at := self._misnamed(token, raw, spoken.ids)) is not None:
-                    scores = self._rename(spoken, at, cache, len(embeds))
-                    continue
+                token, raw = self._choose(scores, thought)
+                is_said = self._settle_name(spoken, token, raw)
                 if token in self.ends:
                     spoken.finish = "stop" if teller.tell(spoken, wait=0) else "cancelled"
                     return spoken
-                spoken.ids.append(token)
-                spoken.probabilities.append(self._calibration.probability(token, raw))
-                last = len(spoken.ids) == limit
+                thought.append(token)
+                if is_said:
+                    self._say(spoken, token, raw)
+                last = len(thought) == limit
                 if not teller.tell(spoken, self._held_back(spoken.ids) if not last else 0):
                     spoken.finish = "cancelled"
                     return spoken
@@ -80,15 +83,25 @@ class Speaker:
     def _embed(self, ids: list[int]) -> Tensor:
         return self._network.embed_tokens(torch.tensor([ids], device=self._network.device))
 
-    def _misnamed(self, token: int, raw: float, ids: list[int]) -> int | None:
-        """Where the article stands whose name, if ``token`` came now, would be unsure or missing."""
-        at = self._open_name(ids)
-        known = self._calibration
-        if at is None or ids[at] not in known.articles:
-            return None
+    def _settle_name(self, spoken: Spoken, token: int, raw: float) -> bool:
+        """Make the name now being spoken "something" if ``token`` shows that it must be; whether to say the token."""
+        at, known = self._open_name(spoken.ids), self._calibration
+        if at is None:
+            return True
+        begun = spoken.ids[at] in known.articles
+        unsure = token in known.names and (not begun or known.unsure(token, raw))
         # "the" may well begin something else than a name: only a qualifier ("the red") calls for a noun.
-        left_out = len(ids) - at > 1 and known.leaves_out(token)
-        return at if left_out or known.unsure(token, raw) else None
+        left_out = begun and len(spoken.ids) - at > 1 and known.leaves_out(token)
+        if begun and (unsure or left_out):
+            assert known.instead is not None
+            spoken.ids[at] = known.instead
+            spoken.probabilities[at] = 1.0  # that it is something is always true
+        return not unsure
+
+    def _say(self, spoken: Spoken, token: int, raw: float) -> None:
+        nameless = bool(spoken.ids) and spoken.ids[0] == self._calibration.instead
+        spoken.ids.append(self._calibration.verb(token) if nameless else token)
+        spoken.probabilities.append(self._calibration.probability(token, raw))
 
     def _open_name(self, ids: list[int]) -> int | None:
         """Where the name now being spoken, which has no noun yet, begins: with an article, or "something"."""
@@ -105,31 +118,16 @@ class Speaker:
         at = self._open_name(ids) if self._calibration.instead is not None else None
         return len(ids) - at if at is not None and ids[at] in self._calibration.articles else 0
 
-    def _rename(self, spoken: Spoken, at: int, cache: KvCache, prompt: int) -> Tensor:
-        """Take the name back to its article and begin it anew without one; returns the scores after it."""
-        assert self._calibration.instead is not None
-        spoken.ids[at] = self._calibration.instead
-        spoken.probabilities[at] = 1.0  # that it is something is always true
-        cache.length = prompt + at
-        return self._read(self._embed(spoken.ids[at:]), cache)
-
     def _choose(self, scores: Tensor, said: list[int]) -> tuple[int, float]:
-        """The likeliest token and its probability, after the penalty on tokens already generated.
-
-        After "something" no name is chosen.
-        """
+        """The likeliest token and its probability, after the penalty on tokens already generated."""
         scores = scores.float()
         penalty = self._generation.repetition_penalty
         if penalty != 1.0 and said:
             rows = torch.tensor(sorted(set(said)), device=scores.device)
             before = scores[rows]
             scores[rows] = torch.where(before < 0, before * penalty, before / penalty)
-        probabilities = torch.softmax(scores, -1)
-        at = self._open_name(said)
-        if at is not None and said[at] == self._calibration.instead:
-            scores[list(self._calibration.names)] = -torch.inf  # "something red robot" is no sentence
         token = int(scores.argmax())
-        return token, float(probabilities[token])
+        return token, float(torch.softmax(scores, -1)[token])
 
 
 class _Teller:

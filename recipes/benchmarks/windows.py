@@ -1,7 +1,7 @@
 """Spans of a clip on which a subject is asked about, as close to a service's clips as hand-made boxes allow.
 
 Only judged pictures are used: boxes in between would be invented. The judged pictures of a clip lie about as far
-apart as the up to six pictures that service chooses from a clip of four seconds. One window follows the other and
+apart as the up to eight pictures that service chooses from a clip of four seconds. One window follows the other and
 begins with the picture that ended the one before, so that no motion falls between two windows.
 """
 
