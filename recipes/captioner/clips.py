@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +76,22 @@ def shrink(clip: SyntheticClip) -> SyntheticClip:
     count, height, width = clip.ids.shape
     blocks = clip.frames.reshape(count, height // 2, 2, width // 2, 2, 3)
     frames = np.rint(blocks.mean(axis=(2, 4), dtype=np.float32)).astype(np.uint8)
-    return SyntheticClip(frames, np.ascontiguousarray(clip.ids[:, ::2, ::2]), clip.fps, clip.objects)
+    ids = np.ascontiguousarray(clip.ids[:, ::2, ::2])
+    objects = tuple(
+        _halved(it, (ids == number).sum(axis=(1, 2))) for number, it in enumerate(clip.objects, 1)
+    )
+    return SyntheticClip(frames, ids, clip.fps, objects)
+
+
+def _halved(it: ObjectTruth, visible_px: np.ndarray) -> ObjectTruth:
+    """The truth at half the size; ``visible_px`` [T] is counted anew, the rest of the pixels is a quarter."""
+    return replace(
+        it,
+        boxes=it.boxes / 2,
+        centre=it.centre / 2,
+        visible_px=visible_px.astype(it.visible_px.dtype),
+        full_px=np.maximum(it.full_px // 4, visible_px).astype(it.full_px.dtype),
+    )
 
 
 def write_clip(path: Path, clip: SyntheticClip, seed: int) -> None:

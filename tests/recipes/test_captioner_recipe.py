@@ -15,7 +15,7 @@ from modeling.pixelrefer.region import InfusionAttention
 from modeling.pixelrefer.tokenizer import WordTokenizer
 from recipes.captioner import encoder_stage, language_stage
 from recipes.captioner.cache import CachedFeatures, read_cache, write_cache
-from recipes.captioner.clips import STRANGERS, clip_path, make_clips, read_clip
+from recipes.captioner.clips import STRANGERS, clip_path, make_clips, read_clip, shrink
 from recipes.captioner.encoder_stage import train_encoder
 from recipes.captioner.evidence import Outlines, Roughness, sample_evidence, whole_evidence
 from recipes.captioner.export import export_captioner
@@ -174,3 +174,19 @@ def test_rough_masks_stay_near_the_true_one() -> None:
         rough = Roughness.sample(rng)(mask, rng)
         ious.append((rough & mask).sum() / (rough | mask).sum())
     assert 0.6 < np.median(ious) < 0.97 and max(ious) < 1
+
+
+def test_a_clip_at_half_its_size_has_the_truth_of_half_its_size() -> None:
+    large = sample_clip(5, "train", width=320, height=240, frames=2, fps=4.0)
+    small = shrink(large)
+    assert small.ids.shape == (2, 120, 160)
+    for number, (it, was) in enumerate(zip(small.objects, large.objects, strict=True), 1):
+        for t in range(2):
+            assert it.visible_px[t] == (small.ids[t] == number).sum() <= it.full_px[t]
+            rows, columns = np.nonzero(small.ids[t] == number)
+            if len(rows) > 10:
+                assert (
+                    np.abs(it.boxes[t] - [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]).max()
+                    <= 1
+                )
+        assert np.array_equal(it.velocity, was.velocity), "metres stay metres"
