@@ -60,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _causes(name: str) -> list[str]:
     """For each deployment that did not start, the error its replica ended with, in one line."""
     found = []
-    for deployment, state in serve.status().applications[name].deployments.items():
+    application = serve.status().applications.get(name)  # none if it could not even be built
+    for deployment, state in application.deployments.items() if application else ():
         errors = [line.strip() for line in state.message.splitlines() if ERROR_LINE.match(line)]
         found += [f"{deployment}: {line}" for line in errors[-1:]]
     return found

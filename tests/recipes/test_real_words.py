@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modeling.pixelrefer.questions import question
+from modeling.pixelrefer.questions import MAX_FRAMES, question
 from modeling.pixelrefer.request import Request
 from recipes.benchmarks.asking import filled, request_for
 from recipes.benchmarks.boxes import Notes, read_boxes
@@ -46,7 +46,7 @@ def test_windows_are_short_share_their_border_and_show_judged_pictures_only() ->
 def test_windows_show_no_more_than_service_does_and_survive_long_gaps() -> None:
     boxes = {number: (0.0, 0.0, 0.5, 0.5) for number in (0, 100, *range(200, 240, 2))}
     windows = windows_of(boxes, {number: number / 10 for number in boxes})
-    assert [len(window.pictures) for window in windows] == [1, 1, 6]
+    assert [len(window.pictures) for window in windows] == [1, 1, MAX_FRAMES]
     assert windows[2].pictures[0] == 200 and windows[2].pictures[-1] == 238
     speck = {0: (0.5, 0.5, 0.501, 0.501)}
     assert windows_of(speck, {0: 0.0}) == [] == windows_of(boxes, {})
