@@ -25,7 +25,7 @@ from recipes.captioner.certainty import calibration_error, rising_curve, word_ce
 from recipes.captioner.clips import FPS, FRAMES
 from recipes.captioner.evidence import Outlines, whole_evidence
 from recipes.evaluate_captioner import judged_objects, request_for
-from synthetic.grammar import OTHER_VERB, STRANGER, VERBS
+from synthetic.grammar import GERUNDS, OTHER_VERB, STRANGER, VERBS
 from synthetic.palette import ALL_COLOURS
 from synthetic.shapes import CLASSES
 from synthetic.strangers import sample_stranger_clip
@@ -69,9 +69,16 @@ def calibration_json(cases: Cases, unsure_below: float) -> dict:
         "qualifiers": list(ALL_COLOURS),
         "unsure_below": unsure_below,
         "instead": STRANGER,
-        "verbs": {verb: VERBS[STRANGER] for verb in (*VERBS.values(), OTHER_VERB) if verb != VERBS[STRANGER]},
+        "verbs": _plain_verbs(),
     }
     return {"curves": curves, "caution": caution}
+
+
+def _plain_verbs() -> dict[str, str]:
+    """For every verb form that gives a name away, what nameless things do."""
+    plain = VERBS[STRANGER]
+    telling = [verb for verb in dict.fromkeys((*VERBS.values(), OTHER_VERB)) if verb != plain]
+    return dict.fromkeys(telling, plain) | dict.fromkeys([GERUNDS[it] for it in telling], GERUNDS[plain])
 
 
 def main() -> None:

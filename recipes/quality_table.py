@@ -4,7 +4,7 @@
 
 Runs :mod:`recipes.evaluate_tracker` and :mod:`recipes.evaluate_captioner` on held-out worlds and, with ``--real``,
 :mod:`recipes.evaluate_real_words` on clips with hand-made boxes. Prints Markdown; ``--write`` puts it between the
-file's lines :data:`BEGIN` and :data:`END`. About ten minutes on one core.
+file's lines :data:`BEGIN` and :data:`END`. Two to ten minutes on one core.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def captioner_rows(scores: Scores) -> list[Row]:
         (f"captioner, direction of {scores['moving']} movers", _figure(scores["direction"])),
         ("captioner, event / speed", f"{_figure(scores['event'])} / {_figure(scores['speed'])}"),
         (f"captioner, the other object of {scores['partners']} bumps", _figure(scores["other"])),
-        ("captioner, calibration error of the class's probability", _figure(scores["class_error"])),
+        ("captioner, calibration error of the classes it names", _figure(scores["class_error"])),
     ]
     if scores.get("strangers"):
         what = f"captioner, {scores['strangers']} nameless things: given a name / colour / direction right"

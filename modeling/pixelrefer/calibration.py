@@ -90,7 +90,7 @@ class Calibration:
                     for word, plain in caution.get("verbs", {}).items()
                 },
             )
-        except (KeyError, TypeError, ValueError) as fault:
+        except (KeyError, TypeError, ValueError, AttributeError) as fault:
             raise WeightsError(f"{path} is no calibration: {type(fault).__name__}: {fault}") from None
 
 

@@ -89,6 +89,8 @@ class Speaker:
         if at is None:
             return True
         begun = spoken.ids[at] in known.articles
+        if not begun and token == known.instead:
+            return False  # once is enough
         unsure = token in known.names and (not begun or known.unsure(token, raw))
         # "the" may well begin something else than a name: only a qualifier ("the red") calls for a noun.
         left_out = begun and len(spoken.ids) - at > 1 and known.leaves_out(token)

@@ -136,8 +136,14 @@ def _box(corners: object, size: tuple[float, float]) -> Box | None:
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
+HUGE = 10**9
+"""No pixel has such a number; JSON allows integers that no float can hold."""
+
+
 def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < HUGE and math.isfinite(value)
 
 
 def _listed(value: object) -> list:

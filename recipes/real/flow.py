@@ -41,21 +41,24 @@ def moved(box: Box, before: np.ndarray, now: np.ndarray) -> Box:
         return box
     steps = (np.arange(POINTS_PER_SIDE) + 0.5) / POINTS_PER_SIDE
     points = (low + np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2) * (high - low)).astype(np.float32)
-    there = _followed(before, now, points)
-    back = _followed(now, before, there)
+    there, known = _followed(before, now, points)
+    back, known_back = _followed(now, before, there)
     error = np.linalg.norm(back - points, axis=1)
-    kept = error <= np.median(error)
+    known &= known_back
+    if known.sum() < 2:
+        return box
+    kept = known & (error <= np.median(error[known]))
     start, end = points[kept].astype(np.float64), there[kept].astype(np.float64)
     return _carried(box, start, end)
 
 
-def _followed(before: np.ndarray, now: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Where points, float32 [n, 2] as x, y, of one grey picture lie in another; unchanged where that is not known."""
+def _followed(before: np.ndarray, now: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where points, float32 [n, 2] as x, y, of one grey picture lie in another, and whether that is known, bool [n]."""
     window = (WINDOW_PX, WINDOW_PX)
     there, known, _ = cv2.calcOpticalFlowPyrLK(
         before, now, points[:, None], None, winSize=window, maxLevel=LEVELS
     )
-    return np.where(known.astype(bool), there[:, 0], points)
+    return there[:, 0], known[:, 0].astype(bool)
 
 
 def _carried(box: Box, start: np.ndarray, end: np.ndarray) -> Box:

@@ -140,6 +140,11 @@ def test_something_is_given_no_name() -> None:
     assert text.startswith("something red") and "duck" not in text
 
 
+def test_something_is_said_once() -> None:
+    script = {"": ("something", SURE), "something": ("something", SURE), "something something": ("red", SURE)}
+    assert say(script, unsure_below=0.0)[0] == "something red"
+
+
 def test_an_article_that_begins_no_name_stays() -> None:
     script = SCRIPT | {"a red duck waddles": ("the", SURE), "a red duck waddles the": ("hits", SURE)}
     text, _, _ = say(script | {"a red duck waddles the hits": (END, SURE)}, unsure_below=0.3)

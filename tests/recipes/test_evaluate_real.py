@@ -57,6 +57,16 @@ def test_flow_follows_what_moves_and_copying_does_not() -> None:
     assert np.abs(still - square(0)).max() < 0.01
 
 
+def test_points_that_are_lost_do_not_count_as_still() -> None:
+    """A textured thing on plain ground: most points of its box have nothing to hold on to."""
+    texture = np.random.default_rng(1).integers(0, 255, (18, 18, 3), np.uint8)
+    pictures = [np.full((120, 160, 3), 128, np.uint8) for _ in range(6)]
+    for at, picture in enumerate(pictures):
+        picture[50:68, 50 + 3 * at : 68 + 3 * at] = texture
+    first, *_, last = follow_box(pictures, np.array([30.0, 35.0, 90.0, 85.0]))
+    assert (last - first)[[0, 2]].mean() == pytest.approx(15, abs=3)
+
+
 def test_flow_keeps_the_place_of_what_has_left() -> None:
     outside = np.array([-30.0, 10, -2, 30])
     assert (follow_box(pictures(2), outside)[-1] == outside).all()
