@@ -38,7 +38,7 @@ class Hardware:
             try:
                 device = HWAccel(self._left[0], allow_software_fallback=True)
                 return av.open(io.BytesIO(data), format="matroska", hwaccel=device)
-            except (av.FFmpegError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+            except (av.FFmpegError, OSError, ValueError, RuntimeError) as error:
                 if _readable(data):
                     self.give_up(error)
                 else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -205,21 +206,33 @@ def write_cache(
     variants: int = VARIANTS,
 ) -> None:
     """Cache clips in files of a few; files that exist are kept, so an interrupted run goes on."""
+
+    def features_of(part: list[Path], number: int) -> tuple[dict[str, Tensor], list[dict]]:
+        cached = cache_clips(network, part, seed + number, held_out, variants)
+        return {
+            name: value for name, value in vars(cached).items() if isinstance(value, Tensor)
+        }, cached.notes
+
+    write_parts(paths, folder, features_of)
+
+
+def write_parts(
+    paths: list[Path], folder: Path, make: Callable[[list[Path], int], tuple[dict[str, Tensor], list[dict]]]
+) -> None:
+    """Store what ``make`` makes of some clips at a time (given with the number of the first), as files.
+
+    Files appear whole or not at all; those that exist are kept.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(0, len(paths), CLIPS_A_FILE):
         target = folder / f"features_{number:06d}.safetensors"
         if target.exists():
             continue
-        cached = cache_clips(
-            network, paths[number : number + CLIPS_A_FILE], seed + number, held_out, variants
-        )
-        tensors = {name: value for name, value in vars(cached).items() if isinstance(value, Tensor)}
+        tensors, notes = make(paths[number : number + CLIPS_A_FILE], number)
         partial = target.with_suffix(".partial")
-        save_file(tensors, partial, {"notes": json.dumps(cached.notes)})
+        save_file(tensors, partial, {"notes": json.dumps(notes)})
         partial.rename(target)
-        print(
-            f"cached {number + CLIPS_A_FILE} clips, {len(cached.notes)} pieces of evidence here", flush=True
-        )
+        print(f"cached {min(number + CLIPS_A_FILE, len(paths))} of {len(paths)} clips", flush=True)
 
 
 def read_cache(folder: Path) -> CachedFeatures:

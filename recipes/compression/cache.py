@@ -13,21 +13,19 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from modeling.pixelrefer.crops import ObjectCrop, crop_object
 from modeling.pixelrefer.images import ImagePacker, patch_rows
 from modeling.pixelrefer.model import PixelRefer
 from modeling.pixelrefer.region import position_grid
-from recipes.captioner.cache import encode
+from recipes.captioner.cache import encode, write_parts
 from recipes.captioner.clips import StoredClip, read_clip
 from recipes.captioner.network import PATCHES
 from recipes.captioner.views import Picture
 from recipes.compression.halves import Piece, cut_halves
 from recipes.compression.settings import CLIP_FRAMES, FRAME_PX
 
-CLIPS_A_FILE = 25
 NOBODY = np.zeros(0, np.uint8)
 """Owners of patches, which nobody asks for here."""
 
@@ -87,16 +85,7 @@ def write_features(
     network: PixelRefer, paths: list[Path], folder: Path, seed: int, held_out: bool = False
 ) -> None:
     """Cache clips in files of a few; files that exist are kept, so an interrupted run goes on."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(0, len(paths), CLIPS_A_FILE):
-        target = folder / f"features_{number:06d}.safetensors"
-        if target.exists():
-            continue
-        tensors, notes = _encode_clips(network, paths[number : number + CLIPS_A_FILE], seed, held_out)
-        partial = target.with_suffix(".partial")
-        save_file(tensors, partial, {"notes": json.dumps(notes)})
-        partial.rename(target)
-        print(f"cached {min(number + CLIPS_A_FILE, len(paths))} of {len(paths)} clips", flush=True)
+    write_parts(paths, folder, lambda part, _: _encode_clips(network, part, seed, held_out))
 
 
 @torch.no_grad()

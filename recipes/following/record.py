@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from operators.masks import overlap as overlap_of
+
 CLEAR_PX = 60
 """Objects that show fewer pixels need not be found, but a track on them is not false either."""
 
@@ -16,8 +18,8 @@ class Seen:
     """One frame of one stream.
 
     ``objects`` and ``tracks`` in view (tracks whose object is too small to be judged are left out);
-    ``overlap`` float32 [objects, tracks]: intersection over union of their masks. ``small``: objects in view that
-    show between one pixel and :data:`CLEAR_PX`; ``covered``: inside the picture but hidden behind others.
+    ``overlap`` float32 [objects, tracks]: intersection over union of their masks. ``covered``: objects inside the
+    picture but hidden behind others.
     ``inside``: for every track in view, also those left out, the largest share of its pixels on one object.
     """
 
@@ -25,7 +27,6 @@ class Seen:
     objects: tuple[int, ...]
     tracks: tuple[str, ...]
     overlap: np.ndarray
-    small: frozenset[int]
     covered: frozenset[int]
     inside: Mapping[str, float]
 
@@ -41,13 +42,12 @@ def record(
     overlap = np.zeros((len(clear), len(judged)), np.float32)
     for row, true in enumerate(clear.values()):
         for column, mask in enumerate(judged.values()):
-            overlap[row, column] = _union_share(true, mask)
+            overlap[row, column] = overlap_of(true, mask)
     return Seen(
         time_s=time_s,
         objects=tuple(clear),
         tracks=tuple(judged),
         overlap=overlap,
-        small=frozenset(small),
         covered=covered,
         inside={
             track: max((float(_share(mask, true)) for true in truth.values()), default=0.0)
@@ -57,13 +57,8 @@ def record(
 
 
 def _is_on_small(mask: np.ndarray, clear: Mapping[int, np.ndarray], small: Mapping[int, np.ndarray]) -> bool:
-    best_small = max((_union_share(mask, true) for true in small.values()), default=0.0)
-    return best_small > max((_union_share(mask, true) for true in clear.values()), default=0.0)
-
-
-def _union_share(one: np.ndarray, other: np.ndarray) -> float:
-    union = np.logical_or(one, other).sum()
-    return float(np.logical_and(one, other).sum() / union) if union else 0.0
+    best_small = max((overlap_of(mask, true) for true in small.values()), default=0.0)
+    return best_small > max((overlap_of(mask, true) for true in clear.values()), default=0.0)
 
 
 def _share(mask: np.ndarray, true: np.ndarray) -> float:

@@ -10,21 +10,16 @@ from modeling.sam2.session import Sam2Session
 from operators.masks import box_of, tidy
 from operators.track import Tracker
 from operators.types import Clip, Frame, Prompt
+from pipelines.restore import TrackerMaker, mask_size
 from recipes.benchmarks.film import Still
 
 Open = Callable[[tuple[int, int]], Sam2Session]
 Boxes = dict[int, np.ndarray | None]
 """Number of the picture -> normalised box of the mask, None where nothing is shown."""
 
-MASK_SIDE_PX = 256
 CLIP_FRAMES = 16
-
-
-def mask_size(picture: np.ndarray) -> tuple[int, int]:
-    """Height and width of the masks of service for a picture [H, W, 3]."""
-    height, width = picture.shape[:2]
-    scale = MASK_SIDE_PX / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
+MASK_SIDE_PX = TrackerMaker.mask_side_px
+"""As in service."""
 
 
 def follow(
@@ -32,7 +27,7 @@ def follow(
 ) -> list[Boxes]:
     """Boxes of each prompt's object from its picture on; a prompt is (number of its picture, place) or None."""
     numbers = sorted(stills)
-    session = open_session(mask_size(stills[numbers[0]].pixels))
+    session = open_session(mask_size(stills[numbers[0]].pixels.shape, MASK_SIDE_PX))
     found: list[Boxes] = [{} for _ in prompts]
     owners: dict[int, int] = {}
     for first in range(0, len(numbers), CLIP_FRAMES):
@@ -57,7 +52,7 @@ def shown_box(mask: np.ndarray, presence: float) -> np.ndarray | None:
 def discover(open_session: Open, stills: Mapping[int, Still]) -> dict[int, list[np.ndarray]]:
     """Boxes of all tracks on every picture, by number, when nobody points at anything."""
     numbers = sorted(stills)
-    tracker = Tracker("film", open_session(mask_size(stills[numbers[0]].pixels)))
+    tracker = Tracker("film", open_session(mask_size(stills[numbers[0]].pixels.shape, MASK_SIDE_PX)))
     found: dict[int, list[np.ndarray]] = {number: [] for number in numbers}
     for index, first in enumerate(range(0, len(numbers), CLIP_FRAMES)):
         part = numbers[first : first + CLIP_FRAMES]

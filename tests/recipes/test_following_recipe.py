@@ -71,7 +71,7 @@ def test_an_absence_outside_the_picture_is_no_occlusion() -> None:
 def test_a_track_on_a_small_object_is_neither_right_nor_false() -> None:
     small, other = square(0, size=6), square(50)
     seen = record(0.0, {1: small, 2: other}, frozenset(), {"a": small, "b": other})
-    assert seen.objects == (2,) and seen.tracks == ("b",) and seen.small == {1}
+    assert seen.objects == (2,) and seen.tracks == ("b",) and set(seen.inside) == {"a", "b"}
     assert scores([[seen]])["mota"] == 1.0
 
 
