@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 CarryForm = Literal["tokens", "grid"]
 
 MOST_SCENES, MOST_SCENE_BYTES = 64, 512 << 20
-MOST_VIEWS, MOST_VIEW_BYTES = 1024, 128 << 20
+MOST_VIEWS, MOST_VIEW_BYTES = 256, 64 << 20
 MOST_CAMERAS, MOST_CARRY_BYTES = 256, 512 << 20
 CARRIES_OF_A_CAMERA = 2
 """The newest for the next clip, and the one before it for a clip that is asked about again."""

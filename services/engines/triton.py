@@ -20,6 +20,12 @@ from services.engines.state import State
 CHECK_TIMEOUT_S = 3.0
 EXIT_TIMEOUT_S = 3
 STUB = "triton_python_backend_stub"
+_ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 20),
+}
+"""glibc's: small features kept from clip to clip would pin the large temporary blocks that lie between them."""
 """The program that runs a Python model, one process each."""
 PYTHON_BACKEND = 'backend: "python"'
 
@@ -109,7 +115,7 @@ def _prepare(
         *listen,
         *("--exit-timeout-secs", str(EXIT_TIMEOUT_S), "--allow-metrics", "true"),
     )
-    return Launch(argv, env={**_libraries(wheel), "PYTHONPATH": python_path(), **environment})
+    return Launch(argv, env={**_libraries(wheel), **_ALLOCATOR, "PYTHONPATH": python_path(), **environment})
 
 
 def _wheel() -> Path:
