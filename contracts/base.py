@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
@@ -26,14 +26,22 @@ class Message(BaseModel):
     @classmethod
     def from_bytes(cls, value: bytes | None) -> Self:
         """Parse one message. Raises InvalidMessage with a one-line cause."""
-        if value is None:
-            raise InvalidMessage(f"{cls.__name__}: empty message")
-        try:
-            return cls.model_validate_json(value)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "message"
-            raise InvalidMessage(f"{cls.__name__}: {where}: {first['msg']}") from None
+        return read(cls, value)
+
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+def read(kind: type[Kind], value: bytes | None) -> Kind:
+    """JSON bytes as a model of that kind. Raises InvalidMessage with a one-line cause."""
+    if value is None:
+        raise InvalidMessage(f"{kind.__name__}: empty message")
+    try:
+        return kind.model_validate_json(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "message"
+        raise InvalidMessage(f"{kind.__name__}: {where}: {first['msg']}") from None
 
 
 def is_camera_id(text: str) -> bool:

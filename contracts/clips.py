@@ -45,6 +45,7 @@ class ClipRecord(Message):
     video_ref: str | None = Field(None, description="Matroska file with the clip's encoded video")
     checkpoint_ref: str | None = None
     track_ids: list[str]
+    names: dict[str, str] | None = Field(None, description="of tracks that a person named, by track id")
     model: str = Field(description="tracker weights: name and hash")
     captured_at: float = Field(description="UTC seconds when the last segment of the clip was ingested")
     committed_at: float

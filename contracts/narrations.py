@@ -42,6 +42,7 @@ class Narration(Message):
     clip_id: str
     text: str | None = None
     label: str | None = Field(None, description="what it is, in a few words: 'red car'")
+    name: str | None = Field(None, description="what a person calls it, as plain text")
     heard_label: str | None = Field(
         None, description="what the captioner called it, where that is not (yet) believed"
     )
@@ -71,6 +72,7 @@ class Partial(Message):
     seq: int
     text: str
     kind: Kind
+    name: str | None = Field(None, description="what a person calls it, as plain text")
     start_s: float
     end_s: float
 

@@ -1,18 +1,48 @@
-"""What people ask of the live system: a question about objects, with the answer it got. Written by the gateway."""
+"""What people ask of the live system, on one topic: questions with their answers, prompts about tracks, their answers.
+
+A question is recorded by the gateway once it is answered. A prompt is written by the gateway when it is asked; the
+tracker that has the camera answers it, in the transaction of the clip in which it took effect.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import unicodedata
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, RootModel, StringConstraints, model_validator
 
-from contracts.base import CameraId, Message
+from contracts.base import CameraId, Message, read
+from contracts.marks import Mark
 from contracts.narrations import Tokens
+from contracts.tracks import Rle
 
 MOST_OBJECTS = 8
 """Most objects of one question."""
 LONGEST_QUESTION = 1000
 """Characters of one question."""
+LONGEST_NAME = 60
+"""Characters of a user's name for a track."""
+LONGEST_WAIT_S = 60.0
+"""Seconds in which a prompt takes effect, or never."""
+
+Deed = Literal["follow", "correct", "rename", "pin", "unpin", "drop"]
+_JOINERS = "\u200c\u200d"
+"""Invisible, but part of the spelling in several scripts."""
+
+
+def _plain(name: str) -> str:
+    """The name without spaces around it. Raises ValueError for what is not shown as text on one line."""
+    for character in name:
+        kind = unicodedata.category(character)
+        if kind in ("Cc", "Cs", "Co", "Zl", "Zp") or (kind == "Cf" and character not in _JOINERS):
+            raise ValueError(f"a name is plain text on one line: U+{ord(character):04X} cannot be in it")
+    return name.strip()
+
+
+PromptId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+TrackId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,160}$")]
+TrackName = Annotated[str, StringConstraints(max_length=LONGEST_NAME), AfterValidator(_plain)]
+"""What a person calls a track; empty for none."""
 
 
 class Shown(Message):
@@ -53,3 +83,98 @@ class Prompt(Message):
     text: str = Field(min_length=1, max_length=LONGEST_QUESTION)
     asked_at: float
     answer: Answer
+
+
+class TrackPrompt(Message):
+    """A person's wish about what is followed on one camera.
+
+    ``follow`` what is marked, or ``correct`` the named track by a mark; ``rename``, ``pin``, ``unpin`` or ``drop`` it.
+    """
+
+    prompt_id: PromptId
+    kind: Deed
+    camera_id: CameraId
+    track_id: TrackId | None = None
+    mark: Mark | None = None
+    name: TrackName | None = Field(None, description="rename, or follow under this name; empty: none")
+    at_s: float | None = Field(
+        None, gt=0, description="camera time of the picture that was marked; none: the newest one"
+    )
+    asked_at: float
+    valid_until: float = Field(description="UTC seconds; later it takes no effect any more")
+
+    @model_validator(mode="after")
+    def _complete(self) -> TrackPrompt:
+        if (self.kind in ("follow", "correct")) != (self.mark is not None):
+            raise ValueError("mark: needed to follow or correct, and for nothing else")
+        if (self.kind == "follow") != (self.track_id is None):
+            raise ValueError("track_id: needed for all but follow, which has none yet")
+        if self.kind == "rename" and self.name is None:
+            raise ValueError("name: needed to rename; empty for none")
+        if self.name is not None and self.kind not in ("rename", "follow"):
+            raise ValueError("name: only to rename or follow")
+        if self.kind == "follow" and self.mark is not None and self.mark.points_out_only:
+            raise ValueError("mark: to follow something, mark some of it")
+        if not 0 < self.valid_until - self.asked_at <= LONGEST_WAIT_S:
+            raise ValueError(f"valid_until: within {LONGEST_WAIT_S:.0f} s of asked_at")
+        return self
+
+
+Code = Literal[
+    "followed",
+    "already_followed",
+    "corrected",
+    "renamed",
+    "pinned",
+    "unpinned",
+    "dropped",
+    "track_unknown",
+    "nothing_there",
+    "no_room",
+    "too_many_pinned",
+    "too_old",
+    "too_late",
+    "too_many_prompts",
+    "failed",
+]
+DONE: frozenset[str] = frozenset(
+    {"followed", "already_followed", "corrected", "renamed", "pinned", "unpinned", "dropped"}
+)
+"""Codes of prompts that took effect; the others say why one did not."""
+
+
+class PromptAnswer(Message):
+    """What became of a prompt. The first answer to a ``prompt_id`` counts; a repeated prompt is answered by it again.
+
+    ``time_s``, ``box`` and ``mask`` are of the sampled frame on which it took effect.
+    """
+
+    prompt_id: PromptId
+    kind: Literal["answer"] = "answer"
+    camera_id: CameraId
+    deed: Deed
+    code: Code
+    words: str = Field("", max_length=500, description="why not, in words")
+    track_id: str | None = None
+    name: str | None = None
+    clip_id: str | None = None
+    time_s: float | None = None
+    box: tuple[float, float, float, float] | None = None
+    mask: Rle | None = None
+    answered_at: float
+
+    @property
+    def done(self) -> bool:
+        return self.code in DONE
+
+
+AnyPrompt = Prompt | TrackPrompt | PromptAnswer
+
+
+class PromptRecord(RootModel[Annotated[AnyPrompt, Field(discriminator="kind")]]):
+    """Whatever stands on the prompts topic, told apart by its ``kind``."""
+
+    @classmethod
+    def from_bytes(cls, value: bytes | None) -> Any:
+        """One of AnyPrompt. Raises InvalidMessage."""
+        return read(cls, value).root

@@ -10,7 +10,7 @@ from contracts.clips import ClipRecord
 from contracts.deadletter import DeadLetter
 from contracts.events import CameraStateChanged, Gap, TrackEvent
 from contracts.narrations import Narration, Partial
-from contracts.prompts import Prompt
+from contracts.prompts import PromptRecord
 from contracts.segments import SegmentHeader
 from contracts.tracks import TrackUpdate
 
@@ -36,7 +36,7 @@ class Topic:
     """A topic's settings. ``message`` describes the value, but for segments: there it is the ``segment`` header."""
 
     name: str
-    message: type[Message]
+    message: type[Message] | type[PromptRecord]
     retention_ms: int
     retention_bytes: int = -1
     compacted: bool = False
@@ -62,6 +62,6 @@ TOPICS: tuple[Topic, ...] = (
     Topic(GAPS, Gap, 7 * DAY_MS),
     Topic(NARRATIONS, Narration, 30 * DAY_MS),
     Topic(PARTIALS, Partial, 10 * MINUTE_MS),
-    Topic(PROMPTS, Prompt, DAY_MS),
+    Topic(PROMPTS, PromptRecord, DAY_MS),
     Topic(DEADLETTER, DeadLetter, 30 * DAY_MS),
 )

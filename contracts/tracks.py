@@ -43,3 +43,5 @@ class TrackUpdate(Message):
     crop_ref: str | None = Field(None, description="JPEG of the object's best look in the clip")
     mask_ref: str | None = Field(None, description="PNG of the mask on that picture, cut like the crop")
     embedding: list[float] | None = None
+    name: str | None = Field(None, description="what a person calls it, as plain text")
+    pinned: bool | None = Field(None, description="a person wants it kept: it ends only when dropped")

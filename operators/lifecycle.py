@@ -33,6 +33,7 @@ class LifeSettings:
     intruder_margin: float = 0.08  # of two tracks that meet, one so much less like itself is the intruder
     strange_frames: int = 2  # ... and for so many frames in a row it has jumped to another object
     look_pace: float = 0.1  # share of the newest look in what is remembered
+    mute_s: float = 60.0  # what a person dropped is not taken up again by itself for so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,17 @@ class Track:
     doubted: bool = False  # the scene was cut: believed again only when confirmed again
     look: tuple[float, ...] = ()  # colours it is known by, see operators.appearance
     strange: int = 0  # frames in a row on which its mask looked like something else
+    name: str = ""  # what a person calls it
+    pinned: bool = False  # a person wants it kept: it ends only when dropped
+    muted_until_s: float = 0.0  # dropped by a person: followed without an id until then; 0: not dropped
 
     @property
     def opened(self) -> bool:
         return bool(self.track_id)
+
+    @property
+    def muted(self) -> bool:
+        return self.muted_until_s > 0
 
 
 def seen(track: Track, time_s: float, box: np.ndarray, area: float, settings: LifeSettings) -> Track:
@@ -111,9 +119,14 @@ def doubt(track: Track) -> Track | None:
 
 
 def expired(track: Track, time_s: float, settings: LifeSettings) -> str:
-    """Why a hidden track is to be retired now: ``left``, ``cut`` or ``lost``; empty while it may return."""
+    """Why a track is to be retired now: ``left``, ``cut`` or ``lost`` for a hidden one; empty while it goes on.
+
+    A pinned track may return at any time; a muted one has its time, wherever it is.
+    """
+    if track.muted:
+        return "muted" if time_s > track.muted_until_s else ""
     hidden_s = time_s - track.seen_s
-    if track.state != "hidden":
+    if track.state != "hidden" or track.pinned:
         return ""
     if hidden_s > settings.left_timeout_s and track.doubted:
         return "cut"

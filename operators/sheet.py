@@ -89,4 +89,6 @@ class Sheet:
             scores[at] = np.clip(self._scores[track.key][at], 0.0, 1.0)
         new = track.track_id not in self._before
         born_at = self._born.get(track.key, 0) if new else None
-        return Masklet(track.track_id, masks, boxes, scores, track.state, born_at, embedding)
+        return Masklet(
+            track.track_id, masks, boxes, scores, track.state, born_at, embedding, track.name, track.pinned
+        )

@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -31,10 +32,20 @@ class TrackerState:
     twins: dict[tuple[int, int], int] = field(default_factory=dict)
     motion: MotionState = field(default_factory=MotionState)
     masks: dict[int, np.ndarray] = field(default_factory=dict)  # of opened tracks in view, bool [h, w] by key
+    notes: dict[str, Any] = field(default_factory=dict)  # the pipeline's own, plain JSON values
 
     def to_bytes(self) -> bytes:
         """The state as an ``npz`` archive."""
-        plain = ("camera_id", "epoch", "next_key", "next_number", "since_grid", "since_motion", "cut")
+        plain = (
+            "camera_id",
+            "epoch",
+            "next_key",
+            "next_number",
+            "since_grid",
+            "since_motion",
+            "cut",
+            "notes",
+        )
         header = {
             "schema": SCHEMA,
             **{name: getattr(self, name) for name in plain},

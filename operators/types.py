@@ -114,6 +114,8 @@ class Masklet:
     state: TrackState  # at the end of the clip
     born_at: int | None = None  # frame of the clip at which the track was opened, None if older
     embedding: np.ndarray | None = None  # float32 [d], appearance, when the segmenter offers one
+    name: str = ""  # what a person calls it
+    pinned: bool = False
 
     def __post_init__(self) -> None:
         _check(self.masks, np.bool_, 3, "Masklet.masks")
@@ -129,6 +131,19 @@ class Masklet:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a person's request: a code of the prompts' contract, and on which frame it took effect."""
+
+    request_id: str
+    code: str
+    track_id: str = ""
+    words: str = ""  # why not
+    name: str = ""
+    time_s: float = 0.0
+    mask: np.ndarray | None = None  # bool [h, w], of the track on that frame
+
+
+@dataclass(frozen=True, slots=True)
 class TrackedClip:
     """A clip with every masklet alive in it, and the track ids closed during it with their reasons."""
 
@@ -138,3 +153,4 @@ class TrackedClip:
     hidden: tuple[str, ...] = ()
     returned: tuple[str, ...] = ()
     closed: dict[str, str] = field(default_factory=dict)  # track id -> reason
+    outcomes: tuple[Outcome, ...] = ()

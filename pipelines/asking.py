@@ -140,12 +140,13 @@ class PartialTeller:
         track_id: str,
         kind: Kind,
         span_s: tuple[float, float],
+        name: str | None = None,
     ) -> None:
         self._publisher = publisher
         self._shown = shown
         self._narration_id, self._camera_id, self._track_id = narration_id, camera_id, track_id
         self._kind: Kind = kind
-        self._span_s = span_s
+        self._span_s, self._name = span_s, name
         self._text = ""
         self._seq = 0
 
@@ -160,6 +161,7 @@ class PartialTeller:
                 seq=self._seq,
                 text=self._text,
                 kind=self._kind,
+                name=self._name,
                 start_s=self._span_s[0],
                 end_s=self._span_s[1],
             )

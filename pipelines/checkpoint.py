@@ -171,10 +171,15 @@ class PartitionLedger:
             log.warning("old object %s could not be deleted: %s", name, error)
 
 
-def clip_folder(camera_id: str, epoch: int, index: int, end_s: float) -> str:
-    """Where a clip's objects are. The end is in the name since a stalled camera may close a clip early."""
-    return f"clips/{camera_id}/{epoch}/{index:06d}-{round(end_s * 1000)}"
+def clip_folder(camera_id: str, epoch: int, index: int, end_s: float, mark: str = "") -> str:
+    """Where a clip's objects are. The end is in the name since a stalled camera may close a clip early; ``mark``
+    names the prompts that took effect in it, which another try may know or not."""
+    return f"clips/{camera_id}/{epoch}/{index:06d}-{round(end_s * 1000)}{_behind(mark)}"
 
 
-def checkpoint_name(camera_id: str, epoch: int, index: int, end_s: float) -> str:
-    return f"checkpoints/{camera_id}/{epoch}-{index:06d}-{round(end_s * 1000)}.safetensors"
+def checkpoint_name(camera_id: str, epoch: int, index: int, end_s: float, mark: str = "") -> str:
+    return f"checkpoints/{camera_id}/{epoch}-{index:06d}-{round(end_s * 1000)}{_behind(mark)}.safetensors"
+
+
+def _behind(mark: str) -> str:
+    return f"-{mark}" if mark else ""

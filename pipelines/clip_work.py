@@ -67,6 +67,10 @@ class ClipWork:
             if track_id not in self.looks and memory.text is not None and not memory.lost:
                 self.looks[track_id] = replace(absent(track_id, span_s), closed_for=memory.closed_for)
 
+    def name_of(self, track_id: str) -> str | None:
+        """What a person calls the track."""
+        return (self.clip.names or {}).get(track_id)
+
     def narration_id(self, track_id: str, revision: int = 0) -> str:
         return narration_id(track_id, self.clip.clip_id, revision)
 
@@ -90,6 +94,7 @@ class ClipWork:
             text=verdict.text,
             label=verdict.label,
             heard_label=verdict.heard_label,
+            name=self.name_of(track_id),
             start_s=start_s,
             end_s=end_s,
             evidence_ref=clip.evidence_ref if frames else None,

@@ -219,6 +219,7 @@ class Narrating:
             track_id=decision.track_id,
             kind=decision.kind,
             span_s=span_of(work.looks[decision.track_id]),
+            name=work.name_of(decision.track_id),
         )
         try:
             answer = self._captioner.describe(request, partials)

@@ -33,15 +33,19 @@ class TrackerMaker:
         """
         if tracker is not None:
             return tracker
-        size = mask_size(clip.frames[0].pixels.shape, self.mask_side_px)
+        shape = clip.frames[0].pixels.shape
         state = self._stored(position)
         if state is not None:
             try:
-                return Tracker.restore(state, self.open_segmenter(size), self.settings)
+                return Tracker.restore(state, self.session_for(shape), self.settings)
             except ValueError as error:
                 log.warning("camera %s: going on from the last masks alone: %s", clip.camera_id, error)
-                return Tracker.restore_roughly(state, self.open_segmenter(size), self.settings)
-        return self._fresh(clip, size, position)
+                return Tracker.restore_roughly(state, self.session_for(shape), self.settings)
+        return self._fresh(clip, self.session_for(shape), position)
+
+    def session_for(self, shape: tuple[int, ...]) -> Segmenter:
+        """A session of its own for pictures of a shape [H, W, 3]."""
+        return self.open_segmenter(mask_size(shape, self.mask_side_px))
 
     def _stored(self, position: CameraPosition | None) -> TrackerState | None:
         if position is None or position.checkpoint_ref is None:
@@ -57,8 +61,7 @@ class TrackerMaker:
             )
             return None
 
-    def _fresh(self, clip: Clip, size: tuple[int, int], position: CameraPosition | None) -> Tracker:
-        segmenter = self.open_segmenter(size)
+    def _fresh(self, clip: Clip, segmenter: Segmenter, position: CameraPosition | None) -> Tracker:
         if position is None or position.epoch != clip.epoch or not position.opened:
             return Tracker(clip.camera_id, segmenter, self.settings)
         numbers = TrackerState(

@@ -7,7 +7,7 @@ import logging
 from contracts import topics
 from contracts.clips import ClipRecord, SourceRange, clip_id
 from operators.splice import splice_segments
-from operators.types import TrackedClip
+from operators.types import Clip, TrackedClip
 from pipelines.camera import Span
 from pipelines.checkpoint import Artefact, clip_folder
 from pipelines.evidence import Evidence, best_look, safe_name
@@ -21,12 +21,19 @@ class Telling:
     """A tracked clip as objects to store and messages to send."""
 
     def __init__(
-        self, tracked: TrackedClip, span: Span, partition: int, model: str, checkpoint_ref: str
+        self,
+        tracked: TrackedClip,
+        span: Span,
+        partition: int,
+        model: str,
+        checkpoint_ref: str,
+        mark: str = "",
     ) -> None:
+        """``mark`` names the prompts that took effect in the clip."""
         clip = tracked.clip
         self._tracked, self._span, self._partition = tracked, span, partition
         self._model, self._checkpoint_ref = model, checkpoint_ref
-        self._folder = clip_folder(clip.camera_id, clip.epoch, clip.index, clip.end_s)
+        self._folder = folder_of(clip, mark)
         looks = (best_look(tracked, masklet) for masklet in tracked.masklets)
         self._looks = {look.track_id: look for look in looks if look is not None}
         self._video = self._spliced()
@@ -89,6 +96,7 @@ class Telling:
             video_ref=self._video_ref if self._video is not None else None,
             checkpoint_ref=self._checkpoint_ref,
             track_ids=[masklet.track_id for masklet in self._tracked.masklets],
+            names={m.track_id: m.name for m in self._tracked.masklets if m.name} or None,
             model=self._model,
             captured_at=max((held.header.ingested_at for held in self._span.segments), default=now_s),
             committed_at=now_s,
@@ -109,7 +117,7 @@ class Telling:
 
     @property
     def _evidence_ref(self) -> str:
-        return f"{self._folder}/evidence.safetensors"
+        return evidence_name(self._folder)
 
     @property
     def _video_ref(self) -> str:
@@ -120,3 +128,13 @@ class Telling:
 
     def _mask_ref(self, track_id: str) -> str:
         return f"{self._folder}/{safe_name(track_id)}.png"
+
+
+def folder_of(clip: Clip, mark: str = "") -> str:
+    """Where a clip's objects are."""
+    return clip_folder(clip.camera_id, clip.epoch, clip.index, clip.end_s, mark)
+
+
+def evidence_name(folder: str) -> str:
+    """The evidence of the clip of that folder."""
+    return f"{folder}/evidence.safetensors"

@@ -20,10 +20,12 @@ from operators.track import Tracker
 from operators.types import Clip, TrackedClip
 from pipelines.camera import CameraStream, Span, StaleEpoch, StreamSettings, stride_of
 from pipelines.checkpoint import Artefact, CameraPosition, PartitionLedger, Step, checkpoint_name
-from pipelines.ports import Clock, Commit, ObjectMissing, ObjectStore, Record
+from pipelines.inbox import PromptInbox
+from pipelines.ports import Clock, Commit, ObjectMissing, ObjectStore, Output, Record
+from pipelines.prompting import Prompting
 from pipelines.restore import TrackerMaker
-from pipelines.telling import Telling
-from pipelines.translate import dead_letter, gap, output
+from pipelines.telling import Telling, evidence_name, folder_of
+from pipelines.translate import dead_letter, gap, output, outputs_of
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +67,13 @@ class Tracking:
         clock: Clock,
         trackers: TrackerMaker,
         settings: StreamSettings | None = None,
+        inbox: PromptInbox | None = None,
     ) -> None:
+        """``inbox`` holds people's prompts, of these and of other cameras."""
         self._store = store
         self._clock = clock
         self._trackers = trackers
+        self._prompting = Prompting(inbox or PromptInbox(), store, clock, trackers.session_for)
         self._settings = settings or StreamSettings()
         self._partitions: dict[int, PartitionWork] = {}
         self._committed_at = 0.0
@@ -115,6 +120,7 @@ class Tracking:
         for work in list(self._partitions.values()):
             for camera_id, camera in list(work.cameras.items()):
                 yield from self._settle(work, camera, camera.stream.close_stalled(now_s))
+                yield from self._refuse_overdue(work, camera_id, camera)
                 if camera.stream.needed_offset is None and now_s - camera.stream.arrived_at > IDLE_S:
                     del work.cameras[camera_id]  # made again from the ledger when it sends something
                     self.lag_s.pop(camera_id, None)
@@ -163,6 +169,11 @@ class Tracking:
                 step = self._clip_step(work, camera, span, span.item)
             yield from self._commit(work, step)
 
+    def _refuse_overdue(self, work: PartitionWork, camera_id: str, camera: CameraWork) -> Iterator[Commit]:
+        if late := self._prompting.overdue(camera_id, camera.tracker):
+            yield from self._commit(work, Step(outputs_of(topics.PROMPTS, camera_id, late)))
+            self._prompting.forget(late)
+
     def _commit(self, work: PartitionWork, step: Step) -> Iterator[Commit]:
         yield from work.ledger.commit(step, work.needed(), self._clock.now())
         self._committed_at = self._clock.now()
@@ -177,7 +188,7 @@ class Tracking:
         before = work.ledger.position(clip.camera_id)
         began = time.perf_counter()
         try:
-            tracked, checkpoint = self._track(camera, clip, before)
+            tracked, checkpoint, mark, answers = self._track(camera, clip, before)
         except Exception as error:
             if self._strike(clip) < MAX_STRIKES:
                 raise
@@ -185,28 +196,37 @@ class Tracking:
             camera.tracker = None
             return self._gap_step(work, span, _given_up(clip, error))
         stages = {"decode": span.decode_s, "track": time.perf_counter() - began}
-        told = Telling(tracked, span, work.ledger.partition, self._trackers.model, checkpoint.name)
+        told = Telling(tracked, span, work.ledger.partition, self._trackers.model, checkpoint.name, mark)
         position = _carried(span.position, before)
         opened = position.opened + len(tracked.opened)
         position = position.model_copy(update={"checkpoint_ref": checkpoint.name, "opened": opened})
         self.clips_done += 1
         log.info("%s, partition %d, tracked in %.2f s", told, work.ledger.partition, stages["track"])
-        return Step(told.outputs(stages, self._clock.now()), told.artefacts(), checkpoint, position)
+        outputs = (*told.outputs(stages, self._clock.now()), *answers)
+        return Step(outputs, told.artefacts(), checkpoint, position)
 
     def _track(
         self, camera: CameraWork, clip: Clip, before: CameraPosition | None
-    ) -> tuple[TrackedClip, Artefact]:
+    ) -> tuple[TrackedClip, Artefact, str, tuple[Output, ...]]:
+        """The tracked clip, its checkpoint, the name of the prompts met in it, and their answers."""
         camera.tracker = self._trackers.ready(camera.tracker, clip, before)
-        tracked = camera.tracker.push(clip)
-        name = checkpoint_name(clip.camera_id, clip.epoch, clip.index, clip.end_s)
-        return tracked, Artefact(name, camera.tracker.snapshot().to_bytes())
+        due = self._prompting.due(camera.tracker, clip, poisoned=self._failures(clip) == MAX_STRIKES - 1)
+        tracked = camera.tracker.push(clip, due.requests)
+        evidence = evidence_name(folder_of(clip, due.mark))
+        answers = self._prompting.settle(camera.tracker, clip, due, tracked.outcomes, evidence)
+        name = checkpoint_name(clip.camera_id, clip.epoch, clip.index, clip.end_s, due.mark)
+        return tracked, Artefact(name, camera.tracker.snapshot().to_bytes()), due.mark, answers
+
+    def _failures(self, clip: Clip) -> int:
+        """How often this very clip has failed so far."""
+        key, count = self._strikes.get(clip.camera_id, (None, 0))
+        return count if key == (clip.camera_id, clip.epoch, clip.index) else 0
 
     def _strike(self, clip: Clip) -> int:
         """How often this very clip has failed now; a success elsewhere does not forget it, a new clip does."""
-        key = (clip.camera_id, clip.epoch, clip.index)
-        count = self._strikes.get(clip.camera_id, (key, 0))
-        self._strikes[clip.camera_id] = (key, count[1] + 1 if count[0] == key else 1)
-        return self._strikes[clip.camera_id][1]
+        count = self._failures(clip) + 1
+        self._strikes[clip.camera_id] = ((clip.camera_id, clip.epoch, clip.index), count)
+        return count
 
 
 def read_header(record: Record) -> SegmentHeader:

@@ -72,6 +72,8 @@ def track_update(
         crop_ref=crop_ref,
         mask_ref=mask_ref,
         embedding=None if vector is None else [round(float(value), 4) for value in vector],
+        name=masklet.name or None,
+        pinned=masklet.pinned or None,
     )
 
 

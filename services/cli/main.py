@@ -14,7 +14,7 @@ app = typer.Typer(
 )
 
 VERBS = ("up", "down", "demo", "watch", "ask", "ledger", "doctor", "version")
-NOUNS = ("camera", "models", "state")
+NOUNS = ("camera", "track", "models", "state")
 
 
 def _register() -> None:

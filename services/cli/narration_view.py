@@ -38,6 +38,7 @@ class NarrationView:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.labels: dict[str, str] = {}
+        self.names: dict[str, str] = {}  # as people call them
         self.speaking: OrderedDict[str, Text] = OrderedDict()
         self._live = Live(Group(), console=console, refresh_per_second=8, transient=True)
 
@@ -56,6 +57,8 @@ class NarrationView:
             self._speak(data)
         elif name == "narration":
             self._finish(data)
+        elif name == "prompt.answer":
+            self._answered(data)
         elif name == "camera.state":
             style = STATE_STYLE.get(data["state"], "")
             cause = f": {data['cause']}" if data.get("cause") else ""
@@ -71,7 +74,29 @@ class NarrationView:
             )
             self._print(self._line(data["end_s"], data["camera_id"], "▨", "red", words, "red"))
 
+    def _answered(self, data: dict[str, Any]) -> None:
+        """Somebody said what is to be followed."""
+        track = data.get("track_id") or ""
+        if data["code"] in ("renamed", "followed"):
+            self._note_name(track, data.get("name"))
+        words = data["code"].replace("_", " ") + (f": {data['words']}" if data.get("words") else "")
+        line = self._line(data["answered_at"], data["camera_id"], "☞", "yellow", "", "")
+        self._print(line.append(f"{self._title(track):<20} ", style=track_style(track)).append(words))
+
+    def _note_name(self, track: str, name: str | None) -> None:
+        if name:
+            self.names[track] = name
+        else:
+            self.names.pop(track, None)
+
+    def _title(self, track: str) -> str:
+        """A person's name for a track; else its number and what the captioner calls it."""
+        if not track:
+            return ""
+        return self.names.get(track) or f"{short_track(track):>4} {self.labels.get(track, '')}"
+
     def _speak(self, data: dict[str, Any]) -> None:
+        self._note_name(data["track_id"], data.get("name"))
         line = self._subject(data["end_s"], data["camera_id"], data["kind"], data["track_id"])
         line.append(data["text"], style="italic").append(" ▍", style="blink")
         self.speaking[data["narration_id"]] = line
@@ -83,6 +108,7 @@ class NarrationView:
         self.speaking.pop(data["narration_id"], None)
         self._refresh()
         track = data["track_ids"][0]
+        self._note_name(track, data.get("name"))
         if data.get("label"):
             self.labels[track] = data["label"]
         if data.get("text"):
@@ -95,8 +121,7 @@ class NarrationView:
     def _subject(self, at_s: float, camera: str, kind: str, track: str) -> Text:
         mark, style = KIND_MARK.get(kind, ("·", "dim"))
         line = self._line(at_s, camera, mark, style, "", "")
-        name = f"{short_track(track):>4} {self.labels.get(track, ''):<14} "
-        return line.append(name, style=track_style(track))
+        return line.append(f"{self._title(track):<19} ", style=track_style(track))
 
     def _line(self, at_s: float, camera: str, mark: str, style: str, words: str, words_style: str) -> Text:
         line = Text(time.strftime("%H:%M:%S ", time.localtime(at_s)), style="dim")

@@ -15,7 +15,7 @@ from services.cli.client import events, fail, gateway_address
 from services.cli.narration_view import NarrationView
 
 RECONNECTS = 20
-NAMES = "narration,partial,camera.state,gap"
+NAMES = "narration,partial,camera.state,gap,prompt.answer"
 
 
 def watch(

@@ -20,7 +20,7 @@ from fastapi.staticfiles import StaticFiles
 from contracts.base import is_camera_id
 from services.adapters.kafka import KafkaPublisher, ensure_topics
 from services.adapters.objects import ObjectsConnection, S3Objects
-from services.gateway import cameras, events, media, problems, questions
+from services.gateway import cameras, events, media, problems, prompts, questions
 from services.gateway.feed import Feed
 from services.gateway.limits import BodyLimit
 from services.gateway.live import LiveSegments
@@ -46,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.include_router(cameras.router)
     app.include_router(questions.router)
+    app.include_router(prompts.router)
     app.include_router(media.router)
     app.add_api_route("/v1/events", all_events, methods=["GET"], tags=["events"])
     app.add_api_route("/v1/cameras/{camera_id}/events", camera_events, methods=["GET"], tags=["events"])
@@ -64,6 +65,7 @@ def _connect(app: FastAPI, settings: Settings, loop: asyncio.AbstractEventLoop) 
     app.state.feed = Feed(settings.kafka_bootstrap, loop)
     app.state.feed.start()
     app.state.desk = questions.Desk.of(settings, app.state.feed.recent, app.state.store, app.state.publisher)
+    app.state.prompt_desk = prompts.PromptDesk(app.state.feed, app.state.publisher)
     app.state.live = LiveSegments(settings.kafka_bootstrap, app.state.store, app.state.feed)
     app.state.live.start()
     app.state.feed.ready.wait(15)

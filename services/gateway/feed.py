@@ -20,6 +20,7 @@ from contracts.base import InvalidMessage, Message
 from contracts.cameras import CameraSettings
 from contracts.clips import ClipRecord
 from contracts.events import CameraStateChanged
+from contracts.prompts import PromptAnswer
 from contracts.tracks import TrackUpdate
 from pipelines.recent import RecentClips
 from services.adapters.kafka import committed_consumer
@@ -34,12 +35,16 @@ EVENT_NAMES = {
     topics.GAPS: "gap",
     topics.NARRATIONS: "narration",
     topics.PARTIALS: "partial",
-    topics.PROMPTS: "question",
+    topics.PROMPTS: "prompt",
 }
+ANSWER_EVENT = "prompt.answer"
+PROMPT_EVENTS = {"question": "question", "answer": ANSWER_EVENT}
+"""By kind; all other records of the prompts topic are prompts."""
 MESSAGES = {topic.name: topic.message for topic in topics.TOPICS}
 RING_EVENTS = 4000
 LISTENER_EVENTS = 2000
 LOOK_BACK_S = 300.0
+ANSWERS_KEPT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class Feed:
         self.states: dict[str, CameraStateChanged] = {}
         self.tracked_until_s: OrderedDict[str, float] = OrderedDict()
         self.recent = RecentClips()
+        self.answers: OrderedDict[tuple[str, str], PromptAnswer] = OrderedDict()  # by camera and prompt id
         self.ready = threading.Event()
         self.failure: str | None = None
         self._listeners: set[asyncio.Queue[FeedEvent | None]] = set()
@@ -139,7 +145,7 @@ class Feed:
             return
         self._note(topic, camera_id, message)
         if topic in EVENT_NAMES:
-            event = (EVENT_NAMES[topic], camera_id, message.model_dump_json(exclude_none=True))
+            event = (event_name(topic, message), camera_id, message.model_dump_json(exclude_none=True))
             self.loop.call_soon_threadsafe(self._tell, *event)
 
     def _note(self, topic: str, camera_id: str, message: Message) -> None:
@@ -153,6 +159,10 @@ class Feed:
             self.tracked_until_s[camera_id] = max(message.end_s, self.tracked_until_s.get(camera_id, 0.0))
         if isinstance(message, ClipRecord):
             self.recent.clip(message)
+        if isinstance(message, PromptAnswer):
+            self.answers.setdefault((camera_id, message.prompt_id), message)
+            while len(self.answers) > ANSWERS_KEPT:
+                self.answers.popitem(last=False)
 
     def _tell(self, name: str, camera_id: str, data: str) -> None:
         number = self.ring[-1].number + 1 if self.ring else 1
@@ -169,3 +179,10 @@ class Feed:
         while not queue.empty():
             queue.get_nowait()
         queue.put_nowait(None)
+
+
+def event_name(topic: str, message: Message) -> str:
+    """What listeners know a message by."""
+    if topic != topics.PROMPTS:
+        return EVENT_NAMES[topic]
+    return PROMPT_EVENTS.get(getattr(message, "kind", ""), EVENT_NAMES[topic])

@@ -13,11 +13,13 @@ import torch
 from contracts import topics
 from modeling.sam2.segmenter import load_segmenter
 from operators.ports import Segmenter
+from pipelines.inbox import PromptInbox
 from pipelines.restore import TrackerMaker
 from pipelines.tracking import Tracking
 from services.adapters.clock import SystemClock
 from services.adapters.kafka import ensure_topics
 from services.adapters.objects import ObjectsConnection, S3Objects
+from services.adapters.prompt_reader import PromptReader
 from services.adapters.worker import TransactionalWorker, WorkerSettings
 from services.replica import Replica, require, run_process
 from services.settings import Settings, SettingsError, load_settings
@@ -65,14 +67,20 @@ class TrackerService(Replica):
         store = S3Objects(ObjectsConnection.of(settings))
         store.ensure_bucket()
         trackers = TrackerMaker(store, self._open_segmenter, self._model, own.mask_side_px, own.tracks())
-        self._tracking = Tracking(store, SystemClock(), trackers, own.stream())
+        inbox = PromptInbox()
+        prompts = PromptReader(settings.kafka_bootstrap, inbox)
+        self._tracking = Tracking(store, SystemClock(), trackers, own.stream(), inbox)
         names = WorkerSettings(
             topics.SEGMENTS, own.group_id, own.name, session_timeout_s=own.session_timeout_s
         )
         self.worker = TransactionalWorker(settings.kafka_bootstrap, names, self._tracking)
         log.info("%s: tracking from %s with %s", own.name, settings.kafka_bootstrap, self._model)
-        if not self.stopping.is_set():
-            self.worker.run()
+        try:
+            prompts.start()
+            if not self.stopping.is_set():
+                self.worker.run()
+        finally:
+            prompts.stop()
 
 
 def load(own: TrackerSettings) -> SegmenterOpener:

@@ -41,6 +41,14 @@ class Film:
     def present(self) -> set[int]:
         return {int(n) for picture in self.numbers for n in np.unique(picture) if n >= 0}
 
+    def place(self, pts_s: float) -> tuple[int, float, float]:
+        """The largest noticeable object at a media time, with a point on it, x and y in 0..1."""
+        picture = self.numbers[min(len(self.numbers) - 1, round(pts_s * FPS))]
+        number = max(self.noticeable(), key=lambda n: int((picture == n).sum()))
+        rows, columns = np.nonzero(picture == number)
+        nearest = np.hypot(rows - rows.mean(), columns - columns.mean()).argmin()
+        return number, float(columns[nearest] + 0.5) / SIZE_PX[0], float(rows[nearest] + 0.5) / SIZE_PX[1]
+
     def object_of(self, updates: list[TrackUpdate]) -> int | None:
         """The object that most of a track's masks lie on (IoU of at least MATCH_IOU each), if any."""
         votes: Counter[int] = Counter()

@@ -139,3 +139,32 @@ def test_the_page_and_its_pictures_are_served(run: Run) -> None:
     crop = next(update.crop_ref for update in run.results.tracks if update.crop_ref)
     picture = httpx.get(f"{address}/v1/media/{crop}")
     assert picture.status_code == 200 and picture.content[:2] == b"\xff\xd8"
+
+
+def test_a_click_becomes_a_track_that_is_narrated_under_its_name(run: Run) -> None:
+    """On a second camera of the same stack: from a place on the picture to words about a named object."""
+    address, camera = run.stack.settings.gateway_url, "gate"
+    body = {"camera_id": camera, "source": str(run.film.path)}
+    httpx.post(f"{address}/v1/cameras", json=body, timeout=20).raise_for_status()
+    clip = _wait_for(run, lambda found: [c for c in found.clips if c.camera_id == camera])[-1]
+    frame = clip.frames[-1]
+    number, x, y = run.film.place(frame.pts_s)
+    asked = {"kind": "follow", "mark": {"points": [{"x": x, "y": y}]}, "name": "Tom's", "at_s": frame.time_s}
+    answer = httpx.post(f"{address}/v1/cameras/{camera}/prompts", json=asked, timeout=60)
+    assert answer.status_code == 200, answer.text
+    track = answer.json()["track_id"]
+    spoken = _wait_for(
+        run, lambda found: [n for n in found.narrations if n.track_ids == [track] and n.text and n.name]
+    )
+    assert {narration.name for narration in spoken} == {"Tom's"}
+    updates = [u for u in read_results(run.stack.settings.kafka_bootstrap).tracks if u.track_id == track]
+    assert run.film.object_of(updates) == number, run.film.names[number]
+
+
+def _wait_for(run: Run, wanted) -> list:
+    deadline = time.monotonic() + NARRATED_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if found := wanted(read_results(run.stack.settings.kafka_bootstrap)):
+            return found
+        time.sleep(2)
+    raise AssertionError("waited too long")

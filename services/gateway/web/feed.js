@@ -1,5 +1,5 @@
 // The narration feed: sentences grow while they are spoken, and stay when they are final.
-import { colour, number } from "./tracks.js";
+import { colour, title } from "./tracks.js";
 
 const LIMIT = 120;
 const KIND = { new: "first seen", update: "", correction: "corrected", lost: "gone", found: "back" };
@@ -10,23 +10,23 @@ export class FeedView {
     this.speaking = new Map();
   }
 
-  partial(data, label) {
+  partial(data, track) {
     let item = this.speaking.get(data.narration_id);
     if (!item) {
-      item = this.entry(data, data.track_id, label, KIND[data.kind]);
+      item = this.entry(data, track, KIND[data.kind]);
       item.classList.add("speaking");
       this.speaking.set(data.narration_id, item);
     }
     item.querySelector("p").textContent = data.text;
   }
 
-  final(data, label) {
+  final(data, track) {
     const growing = this.speaking.get(data.narration_id);
     this.speaking.delete(data.narration_id);
     if (!data.text) return growing?.remove();
-    const item = growing ?? this.entry(data, data.track_ids[0], label, KIND[data.kind]);
+    const item = growing ?? this.entry(data, track, KIND[data.kind]);
     item.classList.remove("speaking");
-    item.querySelector("b").textContent = who(data.track_ids[0], label);
+    item.querySelector("b").textContent = title(track);
     item.querySelector("p").textContent = data.text;
   }
 
@@ -37,11 +37,11 @@ export class FeedView {
     p.textContent = words;
   }
 
-  entry(data, trackId, label, kind) {
+  entry(data, track, kind) {
     const item = this.add(data.end_s, data.camera_id);
-    item.style.setProperty("--track", colour(trackId));
+    item.style.setProperty("--track", colour(track.id));
     const name = document.createElement("b");
-    name.textContent = who(trackId, label);
+    name.textContent = title(track);
     const small = document.createElement("small");
     small.textContent = kind ?? "";
     item.querySelector(".who").append(name, small);
@@ -64,5 +64,3 @@ export class FeedView {
     return item;
   }
 }
-
-const who = (trackId, label) => `#${number(trackId)}${label ? " " + label : ""}`;

@@ -2,10 +2,11 @@
 import { draw } from "./overlay.js";
 import { FeedView } from "./feed.js";
 import { Player } from "./player.js";
-import { Tracks, colour, number } from "./tracks.js";
+import { follow } from "./pointing.js";
+import { Tracks, colour, number, title } from "./tracks.js";
 
 const $ = (id) => document.getElementById(id);
-const NAMES = "narration,partial,track,track.event,camera.state,gap";
+const NAMES = "narration,partial,track,track.event,prompt.answer,camera.state,gap";
 const SPOKEN_MS = 6000;
 const GONE_S = 30;
 
@@ -60,7 +61,7 @@ function showObjects() {
       if (track.crop) image.src = `/v1/media/${track.crop}`;
       const words = document.createElement("div");
       const name = document.createElement("b");
-      name.textContent = `#${number(track.id)} ${track.label || "object"}`;
+      name.textContent = `${title(track, "object")}${track.pinned ? " 📌" : ""}`;
       const state = document.createElement("small");
       state.textContent = { retired: "gone", hidden: "out of sight" }[track.state] ?? "in view";
       const text = document.createElement("p");
@@ -77,7 +78,12 @@ const handlers = {
   "track.event": (data) => {
     if (data.kind === "closed") { tracks.get(data.track_id).state = "retired"; showObjects(); }
   },
-  partial: (data) => feed.partial(data, tracks.get(data.track_id).label),
+  "prompt.answer": (data) => {
+    if (!["renamed", "followed"].includes(data.code)) return;
+    tracks.get(data.track_id).name = data.name ?? "";
+    showObjects();
+  },
+  partial: (data) => feed.partial(data, tracks.get(data.track_id)),
   narration: (data) => {
     const track = tracks.get(data.track_ids[0]);
     track.label = data.label ?? track.label;
@@ -85,7 +91,8 @@ const handlers = {
       track.text = data.text;
       if (data.camera_id === chosen) speak(data.text);
     }
-    feed.final(data, track.label);
+    track.name = data.name ?? "";
+    feed.final(data, track);
     showObjects();
   },
   "camera.state": (data) => {
@@ -120,6 +127,13 @@ function frame() {
   if (performance.now() > spokenUntil) $("spoken").textContent = "";
   requestAnimationFrame(frame);
 }
+
+// A click on the picture: follow what is there, on the picture that was seen.
+document.querySelector(".screen").onclick = async (event) => {
+  if (chosen === null || player.timeS === null) return;
+  speak("looking at what you clicked…");
+  speak(await follow(chosen, event, player.timeS));
+};
 
 listCameras();
 setInterval(listCameras, 5000);

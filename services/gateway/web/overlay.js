@@ -1,5 +1,5 @@
 // Masks and names drawn over the picture, in step with it.
-import { colour, hue, number } from "./tracks.js";
+import { colour, hue, title } from "./tracks.js";
 
 const pictures = new WeakMap(); // frame -> canvas with its mask
 
@@ -56,7 +56,7 @@ function drawMask(context, { track, frame, box }, w, h) {
 }
 
 function drawName(context, { track, box }, w, h) {
-  const words = `#${number(track.id)}${track.label ? " " + track.label : ""}`;
+  const words = title(track);
   context.font = "600 13px Inter, system-ui, sans-serif";
   const width = context.measureText(words).width + 14;
   const x = Math.max(2, Math.min(w - width - 2, (box[0] + box[2]) / 2 * w - width / 2));

@@ -6,13 +6,15 @@ const NEAR_S = 0.35;
 
 export const number = (trackId) => trackId.split("-").at(-1).replace(/^t?0*/, "") || "0";
 export const hue = (trackId) => HUES[parseInt(number(trackId), 10) % HUES.length] ?? 172;
+export const title = (track, unnamed = "") =>
+  track.name || `#${number(track.id)}${track.label || unnamed ? " " + (track.label || unnamed) : ""}`;
 export const colour = (trackId) => `hsl(${hue(trackId)} 70% 55%)`;
 
 export class Tracks {
   constructor() { this.byId = new Map(); }
 
   get(id) {
-    if (!this.byId.has(id)) this.byId.set(id, { id, frames: [], state: "active", label: "", text: "", crop: null, seen: 0 });
+    if (!this.byId.has(id)) this.byId.set(id, { id, frames: [], state: "active", label: "", name: "", text: "", crop: null, seen: 0 });
     return this.byId.get(id);
   }
 
@@ -21,6 +23,8 @@ export class Tracks {
     const track = this.get(message.track_id);
     track.camera = message.camera_id;
     track.state = message.state;
+    track.name = message.name ?? "";
+    track.pinned = message.pinned ?? false;
     track.crop = message.crop_ref ?? track.crop;
     track.frames.push(...message.frames);
     track.frames.sort((a, b) => a.time_s - b.time_s);
