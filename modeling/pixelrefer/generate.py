@@ -12,6 +12,8 @@ from modeling.pixelrefer.images import PatchSettings
 from modeling.pixelrefer.inputs import LiteViews, SceneViews
 from modeling.pixelrefer.model import PixelRefer, PixelReferLite
 from modeling.pixelrefer.processor import Prepared, Processor
+from modeling.pixelrefer.prompt import reworded
+from modeling.pixelrefer.questions import WORDING
 from modeling.pixelrefer.request import Answer, Request
 from modeling.pixelrefer.reuse import CarryForm, ClipMemory, Scene
 from modeling.pixelrefer.speaking import Finish, OnToken, Speaker, Spoken
@@ -79,7 +81,9 @@ class Captioner:
             prepared = self.processor.prepare(request, scene)
         with watch.stage("encode"):
             embeds = self.embed(prepared, whole=self._whole_views(request, prepared))
-        spoken = self._speaker.speak(embeds, request.max_new_tokens, on_token, watch)
+        spoken = self._speaker.speak(
+            embeds, request.max_new_tokens, on_token, watch, lambda: self._is_nameless(prepared.ids, embeds)
+        )
         object_tokens = int((prepared.ids == self._region).sum())
         return Answer(
             text=self.tokenizer.decode(spoken.ids).strip(),
@@ -91,6 +95,15 @@ class Captioner:
             timings_s=watch.timings_s,
             budget=prompt_budget(len(prepared.ids), object_tokens, scene, reused),
         )
+
+    def _is_nameless(self, ids: Tensor, embeds: Tensor) -> bool:
+        """Whether a description would call "something" what the prompt asks the event of; False for other prompts."""
+        found = reworded(self.tokenizer, ids.tolist(), WORDING["event"], WORDING["detail"])
+        if found is None:
+            return False
+        stays, asked = found
+        asked_embeds = self.network.embed_tokens(torch.tensor(asked, device=self.network.device))
+        return self._speaker.begins_with_something(torch.cat((embeds[:stays], asked_embeds)))
 
     @torch.inference_mode()
     def scene(self, request: Request) -> Scene:

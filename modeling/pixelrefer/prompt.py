@@ -64,6 +64,19 @@ def prompt_ids(tokenizer: Tokenizer, instruction: str, tags: Sequence[str], scen
     return _encode(tokenizer, [(_TURN[0] + scene, True), *theirs, (_TURN[1], True)])
 
 
+def reworded(
+    tokenizer: Tokenizer, ids: Sequence[int], words: str, instead: str
+) -> tuple[int, list[int]] | None:
+    """Another question about the same: how many of a prompt's `ids` stay if the `words` at its end are others, and
+    the ids that follow these then. None for a prompt that does not end with `words`."""
+    old, new = (prompt_ids(tokenizer, text, ()) for text in (words, instead))
+    alike = next((at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), len(old))
+    stays = len(ids) - len(old[alike:])
+    if stays < 0 or list(ids[stays:]) != old[alike:]:
+        return None
+    return stays, new[alike:]
+
+
 def _encode(tokenizer: Tokenizer, parts: Iterable[tuple[str, bool]]) -> list[int]:
     """Ids of texts in a row, each marked True where its special tokens count.
 

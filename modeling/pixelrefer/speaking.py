@@ -38,6 +38,7 @@ class Speaker:
     """Speaks for one network. Where the calibration is unsure of a name, the thing is called "something".
 
     The network itself goes on from what it would have said: it never learned what follows a name taken back.
+    An answer that names nothing ("it waddles") is told of a nameless thing in the same plain verbs.
     """
 
     def __init__(
@@ -51,8 +52,19 @@ class Speaker:
         self._generation, self._calibration = generation, calibration
         self.ends = {tokenizer.id_of(TURN_END), *generation.end_tokens}
 
-    def speak(self, embeds: Tensor, limit: int, on_token: OnToken | None, watch: Stopwatch) -> Spoken:
-        """At most ``limit`` tokens after the prompt ``embeds`` [S,C]."""
+    def speak(
+        self,
+        embeds: Tensor,
+        limit: int,
+        on_token: OnToken | None,
+        watch: Stopwatch,
+        is_nameless: Callable[[], bool] = lambda: False,
+    ) -> Spoken:
+        """At most ``limit`` tokens after the prompt ``embeds`` [S,C].
+
+        ``is_nameless`` tells whether the thing would be called "something"; it is called where an answer that has
+        not named the thing is about to give its name away.
+        """
         spoken, teller = Spoken(), _Teller(PieceReader(self._tokenizer), on_token)
         thought: list[int] = []
         cache = self._network.new_cache(len(embeds) + limit + 1)
@@ -67,7 +79,7 @@ class Speaker:
                     return spoken
                 thought.append(token)
                 if is_said:
-                    self._say(spoken, token, raw)
+                    self._say(spoken, token, raw, is_nameless)
                 last = len(thought) == limit
                 if not teller.tell(spoken, self._held_back(spoken.ids) if not last else 0):
                     spoken.finish = "cancelled"
@@ -100,10 +112,24 @@ class Speaker:
             spoken.probabilities[at] = 1.0  # that it is something is always true
         return not unsure
 
-    def _say(self, spoken: Spoken, token: int, raw: float) -> None:
-        nameless = bool(spoken.ids) and spoken.ids[0] == self._calibration.instead
-        spoken.ids.append(self._calibration.verb(token) if nameless else token)
-        spoken.probabilities.append(self._calibration.probability(token, raw))
+    def begins_with_something(self, embeds: Tensor) -> bool:
+        """Whether the answer to a prompt begins with a thing that is not named."""
+        said = self.speak(embeds, LONGEST_NAME, None, Stopwatch()).ids
+        return bool(said) and said[0] == self._calibration.instead
+
+    def _say(self, spoken: Spoken, token: int, raw: float, is_nameless: Callable[[], bool]) -> None:
+        known = self._calibration
+        gives_away = known.verb(token) != token
+        plainly = gives_away and self._tells_of_something(spoken.ids, is_nameless)
+        spoken.ids.append(known.verb(token) if plainly else token)
+        spoken.probabilities.append(known.probability(token, raw))
+
+    def _tells_of_something(self, ids: list[int], is_nameless: Callable[[], bool]) -> bool:
+        """Whether the subject of what was said so far has no name; "it" has the one that it would be given."""
+        known = self._calibration
+        if not ids or ids[0] in known.articles | known.names:
+            return False
+        return ids[0] == known.instead or is_nameless()
 
     def _open_name(self, ids: list[int]) -> int | None:
         """Where the name now being spoken, which has no noun yet, begins: with an article, or "something"."""

@@ -12,7 +12,7 @@ from modeling.pixelrefer.stopwatch import Stopwatch
 from modeling.pixelrefer.tokenizer import WordTokenizer
 from modeling.weights import WeightsError
 
-WORDS = ["a", "the", "red", "duck", "box", "something", "moves", "waddles", "hits"]
+WORDS = ["a", "the", "red", "duck", "box", "something", "moves", "waddles", "hits", "it", "and"]
 TOKENIZER = WordTokenizer.build(WORDS)
 SURE = 0.9
 
@@ -59,7 +59,7 @@ class Scripted:
         return scores.log()
 
 
-def say(script: dict[str, tuple[str, float]], unsure_below: float, limit: int = 10, heard=None):
+def speaker_of(script: dict[str, tuple[str, float]], unsure_below: float) -> Speaker:
     names = frozenset(TOKENIZER.id_of(word) for word in ("duck", "box"))
     articles = frozenset(TOKENIZER.id_of(word) for word in ("a", "the"))
     calibration = Calibration(
@@ -71,15 +71,21 @@ def say(script: dict[str, tuple[str, float]], unsure_below: float, limit: int = 
         unsure_below=unsure_below,
         instead=TOKENIZER.id_of("something"),
     )
-    speaker = Speaker(Scripted(script), TOKENIZER, GenerationSettings(), calibration)
+    return Speaker(Scripted(script), TOKENIZER, GenerationSettings(), calibration)
+
+
+PROMPT = torch.tensor([[float(TOKENIZER.id_of("a"))]])
+
+
+def say(script, unsure_below: float, limit: int = 10, heard=None, is_nameless=lambda: False):
+    speaker = speaker_of(script, unsure_below)
     pieces: list[str] = []
 
     def listen(piece: str, probability: float) -> bool:
         pieces.append(piece)
         return heard is None or len(pieces) < heard
 
-    prompt = torch.tensor([[float(TOKENIZER.id_of("a"))]])
-    spoken = speaker.speak(prompt, limit, listen, Stopwatch())
+    spoken = speaker.speak(PROMPT, limit, listen, Stopwatch(), is_nameless)
     return TOKENIZER.decode(spoken.ids), spoken, pieces
 
 
@@ -138,6 +144,33 @@ def test_something_is_given_no_name() -> None:
         script | {"something red a": (END, SURE), "something red the": (END, SURE)}, unsure_below=0.0
     )
     assert text.startswith("something red") and "duck" not in text
+
+
+@pytest.mark.parametrize(("nameless", "told"), [(True, "it moves and hits"), (False, "it waddles and hits")])
+def test_what_is_only_called_it_moves_plainly_if_it_has_no_name(nameless: bool, told: str) -> None:
+    script = {
+        "": ("it", SURE),
+        "it": ("waddles", SURE),
+        "it waddles": ("and", SURE),
+        "it waddles and": ("hits", SURE),
+    }
+    asked: list[bool] = []
+
+    def is_nameless() -> bool:
+        asked.append(True)
+        return nameless
+
+    assert say(script, unsure_below=0.3, is_nameless=is_nameless)[0] == told
+    assert len(asked) == 1, "the name is looked for only where the verb tells it"
+    asked.clear()
+    assert say(SCRIPT, unsure_below=0.3, is_nameless=is_nameless)[0] == "a red duck waddles"
+    assert say(SCRIPT, unsure_below=0.5, is_nameless=is_nameless)[0] == "something red moves"
+    assert not asked, "an answer with a name of its own need not look for one"
+
+
+@pytest.mark.parametrize(("unsure_below", "nameless"), [(0.3, False), (0.5, True)])
+def test_what_begins_with_something_has_no_name(unsure_below: float, nameless: bool) -> None:
+    assert speaker_of(SCRIPT, unsure_below).begins_with_something(PROMPT) is nameless
 
 
 def test_something_is_said_once() -> None:

@@ -8,8 +8,10 @@ import pytest
 from modeling.pixelrefer.prompt import (
     clean_instruction,
     place_regions,
+    prompt_ids,
     region_tag,
     render,
+    reworded,
     scene_video,
     timed_region_tag,
 )
@@ -91,3 +93,14 @@ def test_cleaning_leaves_no_marker_behind() -> None:
 def test_the_wording_of_questions_has_one_region() -> None:
     assert question("detail", 3.84).count("<region>") == 1
     assert place_regions(question("colour", 2.0), ["[x]"]).count("[x]") == 1
+
+
+def test_a_question_is_put_otherwise_about_the_same() -> None:
+    words = WordTokenizer.build([*WORDS, "what", "happens", "to", "it", "?"])
+    tags = [timed_region_tag([0.0, 1.5], 3)]
+    asked = "<region> until 2.0: what happens to it?"
+    ids = prompt_ids(words, asked, tags)
+    stays, others = reworded(words, ids, "what happens to it?", "describe it in detail.") or (0, [])
+    assert ids[:stays] + others == prompt_ids(words, "<region> until 2.0: describe it in detail.", tags)
+    assert reworded(words, ids, "what happens?", "describe it.") is None
+    assert reworded(words, ids[-3:], "what happens to it?", "describe it.") is None
