@@ -17,6 +17,7 @@ from modeling.pixelrefer.tokenizer import Tokenizer
 from modeling.weights import WeightsError
 
 FILE = "calibration.json"
+MEND = "write it anew with recipes.calibrate_captioner, or take it away to speak uncalibrated"
 Knots = tuple[tuple[float, float], ...]
 """Points of a rising curve: raw probability and share of right words."""
 
@@ -66,7 +67,10 @@ class Calibration:
 
     @classmethod
     def load(cls, folder: Path, tokenizer: Tokenizer) -> Calibration:
-        """The calibration of a model folder, or one that changes nothing. Raises WeightsError for a bad file."""
+        """The calibration of a model folder, or one that changes nothing.
+
+        Raises WeightsError, naming the file and what to do, for a file that is none.
+        """
         path = folder / FILE
         if not path.exists():
             return cls()
@@ -83,15 +87,16 @@ class Calibration:
                 names=frozenset(tokenizer.id_of(word) for word in caution["names"]),
                 articles=frozenset(tokenizer.id_of(word) for word in caution["articles"]),
                 qualifiers=frozenset(tokenizer.id_of(word) for word in caution.get("qualifiers", ())),
-                unsure_below=float(caution["unsure_below"]),
+                unsure_below=_share(caution["unsure_below"], "unsure_below"),
                 instead=tokenizer.id_of(caution["instead"]),
                 verbs={
                     tokenizer.id_of(word): tokenizer.id_of(plain)
                     for word, plain in caution.get("verbs", {}).items()
                 },
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as fault:
-            raise WeightsError(f"{path} is no calibration: {type(fault).__name__}: {fault}") from None
+        except (KeyError, TypeError, ValueError, AttributeError, OSError, RecursionError) as fault:
+            cause = f"{fault} is missing" if isinstance(fault, KeyError) else str(fault)
+            raise WeightsError(f"{path} is no calibration: {cause}; {MEND}") from None
 
 
 def knots_of(points: Sequence[Sequence[float]]) -> Knots:
@@ -101,6 +106,13 @@ def knots_of(points: Sequence[Sequence[float]]) -> Knots:
     if not knots or not rising or not all(0 <= value <= 1 for knot in knots for value in knot):
         raise ValueError("knots must rise and lie within 0 and 1")
     return knots
+
+
+def _share(value: object, name: str) -> float:
+    """A number of 0..1. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1, not {value!r}")
+    return float(value)
 
 
 def interpolate(knots: Knots, raw: float) -> float:

@@ -140,7 +140,7 @@ def save_model(
 def _read(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as fault:
+    except (ValueError, RecursionError) as fault:
         raise WeightsError(f"{path} is not valid JSON: {fault}") from None
 
 

@@ -87,12 +87,15 @@ def instruction_id(style: Style, instruction: str | None = None, language: str |
 def follows_instructions(folder: Path) -> bool:
     """Whether the captioner of a model folder takes any question: one with a list of words knows only its own.
 
-    Raises FileNotFoundError where the folder has no tokenizer.
+    Raises FileNotFoundError where the folder has no tokenizer, ValueError naming one that cannot be read.
     """
     whole = folder / "tokenizer.json"
     if whole.exists():
-        content = json.loads(whole.read_text(encoding="utf-8"))
-        return content.get("model", {}).get("type") != "WordLevel"
+        try:
+            content = json.loads(whole.read_text(encoding="utf-8"))
+            return content.get("model", {}).get("type") != "WordLevel"
+        except (ValueError, AttributeError, RecursionError) as fault:
+            raise ValueError(f"{whole} is no tokenizer: {type(fault).__name__}: {fault}") from None
     if (folder / "vocab.json").exists():
         return True
     raise FileNotFoundError(f"{folder} holds no tokenizer: it is no captioner")

@@ -94,20 +94,34 @@ PUBLISHED: dict[Framework, Profile] = {
 
 
 def profile_of(folder: Path) -> Profile:
-    """The profile of a model folder. Raises FileNotFoundError or ValueError naming what is wrong with it."""
-    block = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    if not isinstance(block, dict):
-        raise ValueError(f"{folder / 'config.json'} must hold one JSON object")
-    framework = framework_of(block)
-    usual = PUBLISHED[framework] if follows_instructions(folder) else EMBEDDED
+    """The profile of a model folder. Raises FileNotFoundError or ValueError naming the file and what is wrong."""
+    path = folder / "config.json"
+    block = _read_object(path)
     own = block.get(BLOCK, {})
     if not isinstance(own, dict):
-        raise ValueError(f"{folder / 'config.json'}: {BLOCK} must be an object, not {own!r}")
-    return Profile.from_json({**usual.to_json(), "framework": framework, **own})
+        raise ValueError(f"{path}: {BLOCK} must be an object, not {own!r}")
+    is_any = follows_instructions(folder)
+    try:
+        framework = framework_of(block)
+        usual = PUBLISHED[framework] if is_any else EMBEDDED
+        return Profile.from_json({**usual.to_json(), "framework": framework, **own})
+    except ValueError as fault:
+        raise ValueError(f"{path}: {fault}") from None
 
 
 def write_profile(folder: Path, profile: Profile) -> None:
     """Keep the profile with the weights, in ``config.json``."""
     path = folder / "config.json"
-    block = json.loads(path.read_text(encoding="utf-8")) | {BLOCK: profile.to_json()}
+    block = _read_object(path) | {BLOCK: profile.to_json()}
     path.write_text(json.dumps(block, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """The JSON object of a file. Raises FileNotFoundError or ValueError, naming it."""
+    try:
+        block = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as fault:
+        raise ValueError(f"{path} is not valid JSON: {fault}") from None
+    if not isinstance(block, dict):
+        raise ValueError(f"{path} must hold one JSON object")
+    return block

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from modeling.pixelrefer.calibration import Calibration
 from modeling.pixelrefer.checkpoint import (
     UNUSED,
     GenerationSettings,
@@ -18,6 +19,7 @@ from modeling.pixelrefer.checkpoint import (
 )
 from modeling.pixelrefer.config import CaptionerConfig
 from modeling.pixelrefer.images import PatchSettings
+from modeling.pixelrefer.profile import profile_of
 from modeling.pixelrefer.tokenizer import IMAGE, REGION, TURN_END, TURN_START, load_tokenizer
 from modeling.stored import NUMBER_FORMATS, Survey, WeightsError, quote_names, survey
 from modeling.weights import compare_shapes, read_tensors
@@ -139,6 +141,11 @@ def _settings_faults(folder: Path, config: CaptionerConfig) -> Iterator[str]:
     except Exception as fault:  # the tokenizers package raises plain Exception for a broken file
         yield f"tokenizer: {' '.join(str(fault).split())}"
         return
+    for judge in (lambda: profile_of(folder), lambda: Calibration.load(folder, tokenizer)):
+        try:
+            judge()
+        except ValueError as fault:
+            yield " ".join(str(fault).split())
     for token in (TURN_START, TURN_END, IMAGE, REGION):
         try:
             number = tokenizer.id_of(token)

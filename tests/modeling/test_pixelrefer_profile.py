@@ -54,3 +54,12 @@ def test_a_profile_that_means_nothing_is_refused(tmp_path: Path, block: object, 
     path.write_text(json.dumps(json.loads(path.read_text()) | {"profile": block}))
     with pytest.raises(ValueError, match=fault):
         profile_of(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "\xff"])
+def test_a_configuration_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> None:
+    write_tiny(tmp_path)
+    for name in ("tokenizer.json", "config.json"):
+        (tmp_path / name).write_text(content, encoding="latin-1")
+        with pytest.raises(ValueError, match=name):
+            profile_of(tmp_path)

@@ -13,6 +13,7 @@ from tests.modeling.official_layout import write_official
 from tests.modeling.tiny_captioner import write_tiny
 
 FIRST, LAST = "model-00001-of-00003.safetensors", "model-00003-of-00003.safetensors"
+CAUTION = '{"curves": [], "caution": {"names": [], "articles": [], "unsure_below": %s}}'
 EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "captioner-embedded"
 
 
@@ -132,6 +133,38 @@ def test_the_small_files_are_judged(folder: Path) -> None:
     assert verify_folder(folder).faults[2].startswith("tokenizer: ")
     (folder / "tokenizer.json").unlink()
     assert "neither tokenizer.json nor vocab.json" in verify_folder(folder).faults[2]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("{", "Expecting"),
+        ("[]", "list indices"),
+        ('{"curves": []}', "'caution' is missing"),
+        *(
+            (CAUTION % value, "unsure_below must be")
+            for value in ("7", "-0.1", "NaN", "true", '"0.5"', "null")
+        ),
+    ],
+)
+def test_a_calibration_that_is_none_is_named(tmp_path: Path, content: str, fault: str) -> None:
+    folder = write_tiny(tmp_path)
+    (folder / "calibration.json").write_text(content)
+    found = only_fault(verify_folder(folder))
+    assert found.startswith(f"{folder / 'calibration.json'} is no calibration: ") and fault in found
+    assert "recipes.calibrate_captioner" in found
+
+
+def test_a_calibration_of_words_that_the_model_lacks_is_named(folder: Path) -> None:
+    caution = {"names": ["unicorn"], "articles": [], "unsure_below": 0.5, "instead": "something"}
+    (folder / "calibration.json").write_text(json.dumps({"curves": [], "caution": caution}))
+    assert "calibration.json is no calibration: " in only_fault(verify_folder(folder))
+
+
+def test_a_profile_that_means_nothing_is_named(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path)
+    edit_json(folder / "config.json", profile={"frames": 0})
+    assert only_fault(verify_folder(folder)).startswith(f"{folder / 'config.json'}: frames must be a whole")
 
 
 def test_tokens_beyond_the_table_are_found(folder: Path) -> None:
