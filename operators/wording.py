@@ -29,6 +29,11 @@ _COLOURS = frozenset(
     "red orange yellow green blue purple pink brown black white grey gray silver golden beige cyan teal "
     "magenta violet turquoise".split()
 )
+_LAST_LOSS = re.compile(
+    r" and (?:leaves the view|disappears(?: behind (?:the [a-z]+ [a-z]+|something(?: [a-z]+)?))?)(?P<end>[.]?\s*)$"
+)
+"""The clauses with which sentences of the synthetic world end that tell a loss, to the letter."""
+_LOSS_BEGUN = re.compile(r" and (?:leaves|disappears)\b")
 LABEL_CHARACTERS = 60
 UNKNOWN = "something"
 """What a thing is called whose class is not known."""
@@ -122,6 +127,21 @@ def _label_end(words: Sequence[str], label: str) -> int:
 def tells_loss(text: str) -> bool:
     """Whether the sentence says that its subject is no longer to be seen."""
     return bool(content_of(text) & _LOSS)
+
+
+def without_loss(text: str) -> str:
+    """The sentence without a last clause that tells a loss: "drives to the left" of "drives to the left and leaves
+    the view". For captioners that speak the synthetic world's grammar: other endings stay, and so does a sentence
+    that says nothing else."""
+    found = _LAST_LOSS.search(text)
+    if found is None or not content_of(text[: found.start()]):
+        return text
+    return text[: found.start()] + found["end"]
+
+
+def begins_loss(text: str) -> bool:
+    """Whether unfinished text of that grammar has come to a clause that `without_loss` may take away."""
+    return bool(_LOSS_BEGUN.search(text))
 
 
 def adds(text: str, spoken: str | None) -> bool:

@@ -12,7 +12,7 @@ from operators.describe import Decision
 from operators.judge import Heard, Verdict
 from operators.observe import Look, absent, look_at
 from operators.types import Masklet
-from operators.wording import label_confidence, label_of
+from operators.wording import label_confidence, label_of, without_loss
 from pipelines.asking import Asking
 from pipelines.evidence import Evidence, safe_name
 from pipelines.memory import Memories
@@ -70,6 +70,22 @@ class ClipWork:
     def name_of(self, track_id: str) -> str | None:
         """What a person calls the track."""
         return (self.clip.names or {}).get(track_id)
+
+    def contradicts_loss(self, track_id: str) -> bool:
+        """Whether the last frame shows the track, and the captioner has a grammar in which a loss can be recognised.
+
+        What captioners that follow instructions say is never touched.
+        """
+        look = self.looks[track_id]
+        last = len(self.evidence.times_s) - 1
+        return self.asking.questions == "own" and look.state == "active" and last in look.frames
+
+    def heard(self, track_id: str) -> Heard | None:
+        """What was answered about a track, without a loss that the clip's last frame belies."""
+        heard = self.told.get(track_id, Told()).heard
+        if heard is None or not self.contradicts_loss(track_id):
+            return heard
+        return replace(heard, text=without_loss(heard.text))
 
     def narration_id(self, track_id: str, revision: int = 0) -> str:
         return narration_id(track_id, self.clip.clip_id, revision)

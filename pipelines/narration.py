@@ -16,6 +16,7 @@ from contracts.clips import ClipRecord
 from operators.describe import LOSSES, Decision, DescribeSettings, TrackMemory, decide
 from operators.judge import Verdict, judge, worth_streaming
 from operators.observe import Look
+from operators.wording import begins_loss
 from pipelines.asking import Asking, PartialTeller, request_of
 from pipelines.clip_work import ClipWork, Told, span_of
 from pipelines.evidence import Evidence
@@ -211,9 +212,10 @@ class Narrating:
             previous,
             self._trail.scene(work.clip, work.evidence.times_s[0], work.asking.compression_of(camera_id)),
         )
+        in_sight = work.contradicts_loss(decision.track_id)
         partials = PartialTeller(
             self._publisher,
-            lambda text: worth_streaming(before, decision, text),
+            lambda text: not (in_sight and begins_loss(text)) and worth_streaming(before, decision, text),
             narration_id=own_id,
             camera_id=work.clip.camera_id,
             track_id=decision.track_id,
@@ -243,7 +245,7 @@ class Narrating:
             work.before.get(track_id),
             work.looks[track_id],
             decision,
-            told.heard,
+            work.heard(track_id),
             lambda revision: work.narration_id(track_id, revision),
             self._settings.describe,
         )

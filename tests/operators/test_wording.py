@@ -1,8 +1,21 @@
 """Labels and content of sentences."""
 
+from dataclasses import replace
+
 import pytest
 
-from operators.wording import adds, content_of, is_news, label_confidence, label_of, renamed, same_name
+from operators.wording import (
+    adds,
+    begins_loss,
+    content_of,
+    is_news,
+    label_confidence,
+    label_of,
+    renamed,
+    same_name,
+    without_loss,
+)
+from synthetic.grammar import STRANGER, Attributes, render
 
 
 @pytest.mark.parametrize(
@@ -70,6 +83,48 @@ def test_of_unfinished_text_only_new_words_are_news() -> None:
 )
 def test_a_sentence_is_told_under_another_name(text: str, label: str, told: str | None) -> None:
     assert renamed(text, label) == told
+
+
+CAR = "a red car drives slowly to the left"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"{CAR} and leaves the view", CAR),
+        (f"{CAR} and disappears", CAR),
+        (f"{CAR} and disappears behind the blue box.", f"{CAR}."),
+        (f"{CAR} and disappears behind something blue", CAR),
+        (f"{CAR} and disappears behind something", CAR),
+        (
+            "a red car enters from the left and drives up and leaves the view",
+            "a red car enters from the left and drives up",
+        ),
+        ("something red moves up and disappears", "something red moves up"),
+        (f"{CAR} and stops", f"{CAR} and stops"),
+        (f"{CAR} and leaves the view of the camera", f"{CAR} and leaves the view of the camera"),
+        (f"{CAR} and then leaves the view", f"{CAR} and then leaves the view"),
+        (f"{CAR} and disappears behind a tree", f"{CAR} and disappears behind a tree"),
+        ("a red car and leaves the view", "a red car and leaves the view"),
+        ("it leaves the view", "it leaves the view"),
+        ("", ""),
+    ],
+)
+def test_only_a_last_clause_that_tells_a_loss_is_left_out(text: str, told: str) -> None:
+    assert without_loss(text) == told
+    assert begins_loss(text) or without_loss(text) == text, "what may be left out is not shown before"
+
+
+def test_all_losses_of_the_grammar_are_known_and_nothing_else() -> None:
+    moving = Attributes("car", "red", "moves", "left", "slowly")
+    for event in ("moves", "stops", "bumps", "leaves", "hidden"):
+        for other in (("blue", "box"), ("gray", STRANGER), None):
+            if event == "bumps" and other is None:
+                continue
+            with_other = event in ("bumps", "hidden")
+            said = replace(moving, event=event, other=other if with_other else None)
+            wanted = moving if event in ("leaves", "hidden") else said
+            assert without_loss(render(said)) == render(wanted)
 
 
 def test_a_vaguer_name_is_the_same_name() -> None:

@@ -49,6 +49,7 @@ class World:
         self.captioner = ScriptedCaptioner(sleep=self.clock.sleep)
         self.partials = Partials()
         self.settings = NarrationSettings()
+        self.questions = ""
 
     def add(self, *masklets: Masklet, closed: dict[str, str] | None = None) -> ClipRecord:
         index = len(self.topic.records)
@@ -87,7 +88,7 @@ class World:
 
     def work(self) -> list[Narration]:
         """A fresh narrator takes the partition and works off what is there."""
-        asking = Asking(question=lambda end_s, near: f"<region> until {end_s}", prompt_version="t")
+        asking = Asking(lambda end_s, near: f"<region> until {end_s}", "t", questions=self.questions)
         self.narrating = Narrating(
             self.store, self.captioner, self.clock, asking, self.partials, self.settings
         )
@@ -175,6 +176,38 @@ def test_words_stream_before_the_final(world: World) -> None:
     assert texts[0] == "a" and texts[-1] == LEFT and len(texts) == 7
     assert [partial.seq for partial in world.partials.sent] == list(range(7))
     assert {partial.narration_id for partial in world.partials.sent} == {said.narration_id}
+
+
+@pytest.mark.parametrize(
+    ("questions", "frames", "told"),
+    [
+        ("own", range(16), LEFT),
+        ("own", range(15), f"{LEFT} and leaves the view"),
+        ("any", range(16), f"{LEFT} and leaves the view"),
+    ],
+)
+def test_no_loss_is_told_of_what_the_last_frame_shows(
+    world: World, questions: str, frames: range, told: str
+) -> None:
+    world.questions = questions
+    world.add(masklet("cam-1", frames=frames))
+    world.captioner.reply = lambda request: f"{LEFT} and leaves the view"
+    (said,) = world.work()
+    assert (said.kind, said.text, said.label) == ("new", told, "red car")
+    shown = [partial.text for partial in world.partials.sent]
+    assert told.startswith(shown[-1].removesuffix(" and"))
+    assert any("leaves" in text for text in shown) == ("leaves" in told)
+
+
+def test_a_loss_that_is_not_told_is_no_news(world: World) -> None:
+    world.questions = "own"
+    for step in (0.0, -0.02):
+        world.add(masklet("cam-1", step=step))
+    world.captioner.reply = lambda request: (
+        LEFT + " and disappears behind the blue box" * (len(world.captioner.requests) > 1)
+    )
+    assert [said.kind for said in world.work()] == ["new", "silent"]
+    assert len(world.captioner.requests) == 2
 
 
 def test_a_full_broker_costs_the_partials_only(world: World) -> None:
