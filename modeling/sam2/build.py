@@ -283,15 +283,15 @@ def _class_of(target: str) -> Any:
 def _read_tree(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"tracker configuration: {path} is not there")
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         if path.suffix == ".json":
             tree = json.loads(text)
         else:
             import yaml  # only for configurations as the sam2 package ships them
 
             tree = yaml.safe_load(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"tracker configuration: {path} cannot be read: {error}") from error
     return tree if isinstance(tree, dict) else {}
 

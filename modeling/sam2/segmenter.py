@@ -51,4 +51,7 @@ def read_window(config: Path) -> WindowSettings | None:
     if config.suffix != ".json":
         return None
     tree = json.loads(config.read_text(encoding="utf-8"))
-    return WindowSettings.read(tree.get("search_window"))
+    try:
+        return WindowSettings.read(tree.get("search_window"))
+    except ValueError as fault:
+        raise ValueError(f"tracker: {config}: {fault}") from None

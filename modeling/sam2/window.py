@@ -47,6 +47,9 @@ class WindowSettings:
         known = {field.name for field in fields(WindowSettings)}
         if not isinstance(given, Mapping) or set(given) - known:
             raise ValueError(f"search_window: expected a mapping of {sorted(known)}, got {given!r}")
+        odd = [name for name, value in given.items() if type(value) not in (int, float)]
+        if odd:
+            raise ValueError(f"search_window: {odd[0]} must be a number, not {given[odd[0]]!r}")
         return WindowSettings(**{name: float(value) for name, value in given.items()})
 
 

@@ -151,7 +151,9 @@ def test_prompts_are_decoded_where_they_point() -> None:
     assert session.correct(key, far).mask.shape == MASKS
 
 
-@pytest.mark.parametrize("given", [{"scale": 0.5}, {"size": 3}, [3], {"least": 0}])
+@pytest.mark.parametrize(
+    "given", [{"scale": 0.5}, {"size": 3}, [3], {"least": 0}, {"pace": None}, {"most": True}, {"scale": "3"}]
+)
 def test_bad_settings_are_named(given: object) -> None:
     with pytest.raises(ValueError, match="search_window"):
         WindowSettings.read(given)
@@ -176,6 +178,9 @@ def test_a_folder_asks_for_windows(tmp_path: Path) -> None:
     assert load_segmenter(tmp_path)(MASKS)._window is None
     (tmp_path / "config.json").write_text(json.dumps({"model": TINY, "search_window": {"scale": 2.5}}))
     assert load_segmenter(tmp_path)(MASKS)._window == WindowSettings(scale=2.5)
+    (tmp_path / "config.json").write_text(json.dumps({"model": TINY, "search_window": {"scale": None}}))
+    with pytest.raises(ValueError, match="config.json: search_window: scale must be a number, not None"):
+        load_segmenter(tmp_path)
 
 
 def test_large_things_are_looked_for_on_the_whole_picture() -> None:
