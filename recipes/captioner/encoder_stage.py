@@ -20,7 +20,7 @@ from modeling.pixelrefer.model import PixelReferLite
 from recipes.captioner.clips import STRANGERS, StoredClip, read_clip, stored
 from recipes.captioner.evidence import MIN_MASK_PX, Roughness
 from recipes.captioner.network import PATCHES
-from recipes.captioner.progress import Stage, make_optimizer
+from recipes.captioner.progress import Parts, Stage, make_optimizer
 from recipes.captioner.views import UNTOLD, MaskView, Picture, owner_labels, pack, view_frame, view_mask
 from synthetic.grammar import NAMES, STRANGER
 from synthetic.palette import ALL_COLOURS
@@ -227,20 +227,13 @@ def train_encoder(
     packer = ImagePacker(network.config, PATCHES)
     stage = Stage(state, model, make_optimizer(model, DECAY), PEAK_RATE, steps, minutes)
     sampler = DenseSampler(clips, "train", network.config)
-    recent: list[list[float]] = []
-    while stage.done < 1:
-        batch = sampler.sample(np.random.default_rng([seed, 1, stage.step]))
+
+    def learn(step: int) -> tuple[Tensor, Parts]:
+        batch = sampler.sample(np.random.default_rng([seed, 1, step]))
         loss, class_hits, colour_hits = run(model, batch, packer, device)
-        stage.apply(loss)
-        recent.append([loss.item(), class_hits.item(), colour_hits.item()])
-        if stage.step % log_every == 0:
-            means = " ".join(f"{value:.3f}" for value in np.mean(recent, axis=0))
-            print(
-                f"encoder step {stage.step} loss class colour {means} {stage.seconds_a_step:.2f} s/step",
-                flush=True,
-            )
-            recent.clear()
-    stage.save()
+        return loss, {"loss": loss.item(), "class": class_hits.item(), "colour": colour_hits.item()}
+
+    stage.run(learn, "encoder", log_every)
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from modeling.pixelrefer.model import PixelReferLite
 from modeling.pixelrefer.region import InfusionAttention, LiteRegionEncoder, even_start, merge_tokens
 from modeling.pixelrefer.tokenizer import WordTokenizer
 from recipes.captioner.cache import CachedFeatures
-from recipes.captioner.progress import Stage, make_optimizer
+from recipes.captioner.progress import Parts, Stage, make_optimizer
 from recipes.captioner.samples import IGNORED, SequenceMaker, Sequences
 from synthetic.casting import HELD_OUT_PAIRS
 from synthetic.grammar import DIRECTIONS, ENDINGS, NAMES, SPEEDS, STRANGER, Attributes
@@ -264,20 +264,15 @@ def train_language(
     trainee = Trainee(network, maker.sequences.region).to(device).train()
     network.model.region_encoder.mask_embedding.requires_grad_(False)
     stage = Stage(state, trainee, make_optimizer(trainee, DECAY), peak, steps, minutes)
-    recent: list[dict[str, float]] = []
-    while stage.done < 1:
-        batch = maker.draw(OBJECTS_A_STEP, np.random.default_rng([seed, 3, stage.step]))
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + stage.step)
+
+    def learn(step: int) -> tuple[Tensor, Parts]:
+        batch = maker.draw(OBJECTS_A_STEP, np.random.default_rng([seed, 3, step]))
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         start = random_start(batch.counts, network.config.mask_num, generator).to(device)
         with torch.autocast(device.type, torch.bfloat16):
-            loss, parts = trainee.loss(to_device(batch, device), start)
-        stage.apply(loss)
-        recent.append(parts)
-        if stage.step % log_every == 0:
-            means = " ".join(f"{name} {np.mean([part[name] for part in recent]):.3f}" for name in recent[0])
-            print(f"language step {stage.step} {means} {stage.seconds_a_step:.2f} s/step", flush=True)
-            recent.clear()
-    stage.save()
+            return trainee.loss(to_device(batch, device), start)
+
+    stage.run(learn, "language", log_every)
 
 
 @torch.no_grad()

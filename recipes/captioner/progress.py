@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 SAVE_EVERY_S = 300.0
+Parts = dict[str, float]
+"""Named figures of one step: parts of its loss, shares of right answers."""
 
 
 def rate_at(done: float, peak: float, warm: float = 0.03, floor: float = 0.02) -> float:
@@ -44,10 +48,16 @@ def save_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, 
 
 
 def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> int:
-    """Read what :func:`save_state` wrote into ``module`` and ``optimizer``; returns the step number."""
-    with safe_open(path, "pt") as file:
-        step = json.loads(file.metadata()["step"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    """Read what :func:`save_state` wrote into ``module`` and ``optimizer``; returns the step number.
+
+    Raises ValueError naming a file that is no such state.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            step = json.loads(file.metadata()["step"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, KeyError, TypeError) as fault:
+        raise ValueError(f"{path} is no training state ({fault}): delete it to begin anew") from None
     module.load_state_dict({k[7:]: v for k, v in tensors.items() if k.startswith("module.")})
     if optimizer is not None:
         optimizer.load_state_dict(optimizer.state_dict() | {"state": _moments(tensors)})
@@ -101,6 +111,20 @@ class Stage:
         self.optimizer.step()
         self.step += 1
         if time.monotonic() - self._saved > SAVE_EVERY_S:
+            self.save()
+
+    def run(self, learn: Callable[[int], tuple[Tensor, Parts]], name: str, log_every: int) -> None:
+        """Step until the stage is over, then save. ``learn`` gives the loss of a step and figures for the log."""
+        recent: list[Parts] = []
+        while self.done < 1:
+            loss, parts = learn(self.step)
+            self.apply(loss)
+            recent.append(parts)
+            if self.step % log_every == 0:
+                means = " ".join(f"{key} {fmean(part[key] for part in recent):.3f}" for key in parts)
+                print(f"{name} step {self.step} {means} {self.seconds_a_step:.2f} s/step", flush=True)
+                recent.clear()
+        if self.step > self.first:
             self.save()
 
     def save(self) -> None:

@@ -20,7 +20,7 @@ from recipes.captioner.language_stage import (
     PLACE_WEIGHT,
     random_start,
 )
-from recipes.captioner.progress import Stage, make_optimizer
+from recipes.captioner.progress import Parts, Stage, make_optimizer
 from recipes.captioner.samples import IGNORED
 from recipes.compression.batches import Batch, BatchMaker
 from recipes.compression.cache import Features
@@ -123,19 +123,13 @@ def train_scene_captioner(
     torch.manual_seed(seed)
     trainee = Trainee(network, tokenizer).train()
     stage = Stage(state, trainee, make_optimizer(trainee, DECAY), PEAK_RATE, steps, minutes)
-    recent: list[dict[str, float]] = []
-    while stage.done < 1:
-        batch = maker.draw(settings, np.random.default_rng([seed, 5, stage.step]))
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + stage.step)
+
+    def learn(step: int) -> tuple[Tensor, Parts]:
+        batch = maker.draw(settings, np.random.default_rng([seed, 5, step]))
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         start = random_start(batch.counts, network.config.mask_num, generator)
         with torch.autocast("cpu", torch.bfloat16):
-            loss, parts = trainee.loss(batch, start)
-        stage.apply(loss)
-        recent.append(parts)
-        if stage.step % log_every == 0:
-            means = " ".join(f"{name} {np.mean([part[name] for part in recent]):.3f}" for name in recent[0])
-            print(f"{state.stem} step {stage.step} {means} {stage.seconds_a_step:.2f} s/step", flush=True)
-            recent.clear()
-    if stage.step > stage.first:
-        stage.save()
+            return trainee.loss(batch, start)
+
+    stage.run(learn, state.stem, log_every)
     return trainee.projection.eval()
