@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from services.adapters.hub import Hub, HubError, RemoteFile, hide_progress
 from services.cli.client import fail
@@ -31,6 +31,7 @@ app = typer.Typer(help="The captioner's weights: what there is, fetch it, check 
 
 JSON = typer.Option(False, "--json", help="print JSON")
 REVISION = typer.Option(None, "--revision", help="branch, tag or commit (default: main)")
+STATE_STYLES = {"complete": "green", "incomplete": "yellow"}
 SMALL_FILES = ("*.json", "*.txt", "LICENSE*", "README.md")
 
 
@@ -41,15 +42,25 @@ def list_tiers(as_json: bool = JSON) -> None:
     if as_json:
         typer.echo(json.dumps({"tiers": rows}))
         return
-    table = Table(box=None, header_style="bold")
-    for title in ("tier", "here", "size", "memory"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("folder", overflow="fold")
+    _print_tiers(rows)
+
+
+def _print_tiers(rows: list[dict[str, Any]]) -> None:
+    """A line for each tier. Folders come last and are never broken, however narrow the screen."""
+    cells = [("tier", "here", "size", "memory", "folder")]
     for row in rows:
-        style = {"complete": "green", "incomplete": "yellow"}.get(row["state"], "dim")
         size, memory = f"{row['size_gb']:.2f} GB", f"{row['memory_gb']:.0f} GB"
-        table.add_row(row["tier"], f"[{style}]{row['state']}[/]", size, memory, row["folder"] or "")
-    Console().print(table)
+        cells.append((row["tier"], row["state"], size, memory, row["folder"] or ""))
+    widths = [max(len(line[at]) for line in cells) for at in range(4)]
+    console = Console(highlight=False)
+    for number, line in enumerate(cells):
+        texts = [Text(cell.ljust(width)) for cell, width in zip(line, [*widths, 0], strict=True)]
+        texts[1].stylize(STATE_STYLES.get(line[1], "dim"))
+        told = Text("  ").join(texts)
+        if number == 0:
+            told = Text(told.plain, style="bold")
+        told.rstrip()
+        console.print(told, soft_wrap=True)
 
 
 def _row(choice: Choice) -> dict[str, Any]:

@@ -79,6 +79,31 @@ def test_the_list_tells_what_is_here(hub: FakeHub) -> None:
     assert all(tier.name in shown for tier in TIERS)
 
 
+def test_the_list_breaks_no_folder(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / "a folder with a long name" / ("deep" * 30)
+    shutil.copytree(load_settings().weights / "captioner-embedded", deep / "captioner-embedded")
+    monkeypatch.setenv("STREAMREFER_WEIGHTS", str(deep))
+    for columns in ("40", "80", "300"):
+        monkeypatch.setenv("COLUMNS", columns)
+        lines = run("list").stdout.splitlines()
+        assert len(lines) == 1 + len(TIERS)
+        (embedded,) = (line for line in lines if line.startswith("embedded "))
+        assert embedded.endswith(f"  {deep / 'captioner-embedded'}") and "complete" in embedded
+
+
+def test_verify_names_a_calibration_that_is_none(tmp_path: Path) -> None:
+    folder = tmp_path / "captioner"
+    shutil.copytree(load_settings().weights / "captioner-embedded", folder)
+    assert run("verify", str(folder)).exit_code == 0
+    content = json.loads((folder / "calibration.json").read_text())
+    content["caution"]["unsure_below"] = 7
+    (folder / "calibration.json").write_text(json.dumps(content))
+    answer = run("verify", str(folder))
+    (fault,) = (line for line in answer.stdout.splitlines() if line.startswith("wrong"))
+    assert answer.exit_code == 1 and "unsure_below must be a number from 0 to 1, not 7" in fault
+    assert str(folder / "calibration.json") in fault and "recipes.calibrate_captioner" in fault
+
+
 def test_a_pulled_tier_is_here_right_and_as_good_as_a_folder(
     hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
