@@ -22,7 +22,6 @@ subjects. Nothing shown where the subject is scores 0. Keys of the JSON output:
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,7 +33,8 @@ import torch
 from modeling.sam2.segmenter import load_segmenter
 from operators.masks import box_area, box_overlap
 from operators.types import Prompt
-from recipes.benchmarks.boxes import Annotated, Notes, Subject, read_boxes
+from recipes.arguments import add_scoring, existing_folder, positive_float, recipe_parser, told_in_one_line
+from recipes.benchmarks.boxes import Annotated, Notes, Subject, check_folder, read_boxes
 from recipes.benchmarks.film import TRACKED_SIDE_PX, Film, FilmError, film_facts, read_film
 from recipes.real.flow import follow_box
 from recipes.real.following import Boxes, Open, discover, follow
@@ -192,22 +192,18 @@ def show(scores: dict) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, help="videos with their boxes.json")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="the tracker's model folder")
-    parser.add_argument("--fps", type=float, default=8.0, help="pictures a second")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    parser = recipe_parser("evaluate_real", __doc__)
+    parser.add_argument("folder", type=existing_folder, help="videos with their boxes.json")
+    add_scoring(parser, WEIGHTS)
+    parser.add_argument("--fps", type=positive_float, default=8.0, help="pictures a second")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    try:
+    with told_in_one_line(parser):
+        check_folder(chosen.folder)
         opened = load_segmenter(chosen.weights, chosen.device)
         scores = evaluate(opened, chosen.folder, chosen.fps)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"evaluate_real: {error}\n")
+        if not scores["subjects"]:
+            raise ValueError(f"{chosen.folder}: nothing could be judged: {'; '.join(scores['skipped'])}")
     scores["weights"] = str(chosen.weights)
     print(json.dumps(scores, indent=1) if chosen.json else show(scores))
 

@@ -5,7 +5,7 @@
 FOLDER holds videos and ``boxes.json`` (:mod:`recipes.benchmarks.boxes`). Each subject is asked about on windows of at
 most 4 s (:mod:`recipes.benchmarks.windows`), by the question of service, on pictures sized as in service, the filled
 boxes as masks; other subjects near it are shown with it where service shows neighbours. Decoding is greedy. What a
-sentence names: :mod:`recipes.benchmarks.sentences`.
+sentence names: :mod:`recipes.benchmarks.sentences`. The exit code is 2 where nothing could be judged.
 
 Keys of the JSON output; shares are over answers:
 
@@ -18,6 +18,8 @@ Keys of the JSON output; shares are over answers:
   called "away from the camera", down "toward the camera"; an answer without a direction is not right;
   ``direction_named``: share of those windows whose answer names one; ``per_direction``: the share by true direction;
 - ``still_said``: of the windows with a smaller shift (``still_windows``), the share whose answer tells no direction;
+- ``gone_wrongly``: of the windows on whose last judged picture the subject is seen (``gone_judged``), the share whose
+  answer tells that it left, disappeared or was hidden;
 - ``in_grammar``: share of sentences in the synthetic world's grammar; the rest is judged by word search;
 - ``clips``, ``subjects``, ``answers``, ``seconds_per_answer``, ``weights``, ``prompt_version``: what was run;
 - ``skipped``: what could not be used, a line each;
@@ -26,7 +28,6 @@ Keys of the JSON output; shares are over answers:
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable
@@ -38,8 +39,9 @@ import torch
 from modeling.pixelrefer.generate import Captioner
 from modeling.pixelrefer.questions import LONG_SIDE_PX, PROMPT_VERSION
 from modeling.pixelrefer.request import Request
+from recipes.arguments import add_scoring, existing_folder, recipe_parser, told_in_one_line
 from recipes.benchmarks.asking import request_for
-from recipes.benchmarks.boxes import Annotated, Notes, Subject, read_boxes
+from recipes.benchmarks.boxes import Annotated, Notes, Subject, check_folder, read_boxes
 from recipes.benchmarks.film import Film, FilmError, read_film
 from recipes.benchmarks.sentences import Told, alike, told
 from recipes.benchmarks.windows import Way, Window, windows_of
@@ -142,6 +144,7 @@ def report(verdicts: list[Judged]) -> dict:
     colours = [it for it in verdicts if it.colour_right is not None]
     moved = [it for it in verdicts if it.moved]
     still = [it for it in verdicts if not it.moved and len(it.window.pictures) > 1]
+    in_sight = [it for it in verdicts if it.window.ends_in_sight]
     return {
         "wrong_class_rate": _share([bool(it.class_wrong) for it in classes]),
         "colour_right": _share([bool(it.colour_right) for it in colours]),
@@ -159,6 +162,8 @@ def report(verdicts: list[Judged]) -> dict:
         },
         "still_said": _share([it.told.direction is None for it in still]),
         "still_windows": len(still),
+        "gone_wrongly": _share([it.told.gone for it in in_sight]),
+        "gone_judged": len(in_sight),
         "in_grammar": _share([it.told.in_grammar for it in verdicts]),
         "clips": len({it.clip for it in verdicts}),
         "subjects": len({(it.clip, it.subject) for it in verdicts}),
@@ -197,6 +202,8 @@ def _row(it: Judged) -> dict:
         "direction": it.told.direction,
         "true_direction": it.way,
         "direction_right": it.direction_right,
+        "gone": it.told.gone,
+        "gone_wrong": it.told.gone and it.window.ends_in_sight,
     }
 
 
@@ -220,21 +227,17 @@ def _mark(verdict: bool | None) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, help="videos with their boxes.json")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="the captioner's model folder")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    parser = recipe_parser("evaluate_real_words", __doc__)
+    parser.add_argument("folder", type=existing_folder, help="videos with their boxes.json")
+    add_scoring(parser, WEIGHTS)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    try:
+    with told_in_one_line(parser):
+        check_folder(chosen.folder)
         captioner = Captioner.load(chosen.weights, chosen.device)
         scores = evaluate(lambda request: captioner.describe(request).text, chosen.folder)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"evaluate_real_words: {error}\n")
+        if not scores["answers"]:
+            raise ValueError(f"{chosen.folder}: nothing could be judged: {'; '.join(scores['skipped'])}")
     scores["weights"] = str(chosen.weights)
     print(json.dumps(scores, indent=1) if chosen.json else show(scores))
 

@@ -1,4 +1,4 @@
-"""What a sentence names: class, colour, direction.
+"""What a sentence names: class, colour, direction, and whether it tells that its subject is gone.
 
 Sentences of the synthetic world's grammar are parsed by it. Any other sentence is searched by plain rules, which
 are a fallback and not a parser:
@@ -10,6 +10,7 @@ are a fallback and not a parser:
 - colour: the first colour word up to the end of that piece, else the first one of the first sentence.
 - direction: "to the left", "leftwards", "moves right", "upward", "away from the camera" and the like; the first
   one counts. "On the left" is a place, "from the left" an origin: neither is a direction.
+- gone: "leaves the view", "exits", "disappears", "vanishes", "is hidden", "goes out of sight" and the like.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ _STILL = re.compile(
     r"(?<!\w)(?:(?:stays|stay|remains?|stands?|standing|sits?|sitting|hovers?|hovering) (?:still|in place)"
     r"|stationary|motionless|does not move|doesn't move)(?!\w)"
 )
+_GONE = re.compile(
+    r"(?<!\w)(?:leav(?:es|ing) (?:the )?(?:view|sight|frame|picture|scene|screen|camera)|has left|is gone|hides?"
+    r"|(?:exit|disappear|vanish)(?:e?s|ing|ed)|(?:is|are|becomes?|gets?) hidden"
+    r"|(?:goes|moves|gets|is|passes|walks|runs|drives) out of (?:the )?(?:view|sight|frame|picture|scene))(?!\w)"
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Told:
     direction: str | None
     still: bool
     in_grammar: bool
+    gone: bool = False
 
 
 def told(text: str, classes: frozenset[str] = frozenset()) -> Told:
@@ -71,6 +78,7 @@ def told(text: str, classes: frozenset[str] = frozenset()) -> Told:
         direction=said.direction,
         still=said.event == "stays",
         in_grammar=True,
+        gone=said.event in ("leaves", "hidden"),
     )
 
 
@@ -91,6 +99,7 @@ def _searched(text: str, classes: frozenset[str]) -> Told:
         direction=_way(going) if going else None,
         still=bool(_STILL.search(text)) and not going,
         in_grammar=False,
+        gone=bool(_GONE.search(text)),
     )
 
 

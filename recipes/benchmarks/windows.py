@@ -35,6 +35,11 @@ class Window:
     times_s: tuple[float, ...]
     end_s: float
 
+    @property
+    def ends_in_sight(self) -> bool:
+        """Whether the subject is seen on the last judged picture, and so has not gone."""
+        return self.end_s - self.times_s[-1] <= STEP_S + _SLACK_S
+
     def way(self, aspect: float) -> Way | None:
         """Where the centre of the box went from the first to the last picture, None for (almost) nowhere.
 

@@ -10,8 +10,9 @@ import pytest
 
 from modeling.pixelrefer.questions import MAX_FRAMES, question
 from modeling.pixelrefer.request import Request
+from recipes import evaluate_real_words
 from recipes.benchmarks.asking import filled, request_for
-from recipes.benchmarks.boxes import Notes, read_boxes
+from recipes.benchmarks.boxes import Notes, check_folder, read_boxes
 from recipes.benchmarks.film import FilmError, read_film
 from recipes.benchmarks.sentences import Told, told
 from recipes.benchmarks.windows import Window, windows_of
@@ -133,6 +134,108 @@ def test_a_folder_is_scored(tmp_path: Path) -> None:
     assert asked[0].frames.mean(axis=(1, 2, 3)).tolist() == [0, 8, 16]
     assert asked[0].masks[1].sum() == 32 * 32 and asked[0].times_s.tolist() == [0, 1, 2]
     assert asked[0].instruction.startswith("<region>") and "2.2" in asked[0].instruction
+
+
+def test_endings_that_did_not_happen_are_counted(tmp_path: Path) -> None:
+    film(tmp_path / "a.mkv", 2.5)
+    stays = {"boxes": {"0": [0, 40, 32, 72], "8": [32, 40, 64, 72], "16": [80, 40, 112, 72]}}
+    leaves = {"boxes": {"0": [64, 8, 80, 40], "8": [96, 8, 112, 40], "16": None}}
+    where = folder(tmp_path, [{"clip": "a.mkv", "subjects": [stays, leaves]} | SIZE])
+    scores = evaluate(lambda request: "something red moves to the right and leaves the view", where)
+    assert (scores["gone_wrongly"], scores["gone_judged"], scores["answers"]) == (1.0, 1, 2)
+    assert [row["gone_wrong"] for row in scores["sentences"]] == [True, False]
+    assert evaluate(lambda request: "something red moves to the right", where)["gone_wrongly"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [
+        ("a red ball rolls to the left and leaves the view", True),
+        ("a red ball rolls to the left and disappears behind the blue box", True),
+        ("a red ball rolls to the left and stops", False),
+        ("a red ball enters from the left and rolls to the right", False),
+        ("The dog runs across the lawn and disappears.", True),
+        ("The bird flies up and exits the frame.", True),
+        ("The ball is hidden by the table.", True),
+        ("The dog walks out of the picture.", True),
+        ("The dog sits beside a plant with green leaves on the left.", False),
+        ("A man with a hidden face stands still.", False),
+    ],
+)
+def test_that_a_thing_is_gone_is_told(text: str, gone: bool) -> None:
+    assert told(text).gone is gone
+
+
+@pytest.mark.parametrize(
+    "name", ["../a.mkv", "/etc/passwd", "below/../../a.mkv", "", ".", "a\nb.mkv", "a\0b", "n" * 5000]
+)
+def test_clips_outside_the_folder_are_not_looked_at(tmp_path: Path, name: str) -> None:
+    film(tmp_path / "a.mkv", 1)
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    notes = Notes()
+    entry = {"clip": name, "subjects": [{"boxes": {"0": [0, 0, 9, 9]}}]} | SIZE
+    assert read_boxes(folder(inside, [entry]), notes) == []
+    (line,) = notes.lines
+    assert line.startswith("entry 0 of boxes.json: ") and "no file inside the folder" in line
+    with pytest.raises(ValueError, match="nothing to judge"):
+        check_folder(inside)
+
+
+def test_clips_may_lie_in_folders_below(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    film(tmp_path / "below" / "a.mkv", 1)
+    entry = {"clip": "below/a.mkv", "subjects": [{"boxes": {"0": [0, 0, 9, 9]}}]} | SIZE
+    (clip,) = read_boxes(folder(tmp_path, [entry]), Notes())
+    assert clip.path == tmp_path / "below" / "a.mkv"
+
+
+def test_values_of_other_types_are_told_in_a_line_each(tmp_path: Path) -> None:
+    box = {"0": [0, 0, 64, 64]}
+    subjects = [
+        {"name": "two\nlines ", "boxes": box},
+        {"name": ["x"], "boxes": box, "classes": "ball", "colours": [1, None, "red"]},
+        {"name": "list", "boxes": [[0, 0, 9, 9]]},
+        {"name": "far", "boxes": box | {"9" * 5000: [0, 0, 9, 9], "-1": None, "1": [0, 0, float("inf"), 9]}},
+        {"name": "point", "boxes": box, "first_point": {"frame": True, "xy": [1, 1]}},
+        {"name": "null", "boxes": box, "classes": None, "colours": None, "first_point": None},
+    ]
+    notes = Notes()
+    entries = [{"clip": "a.mkv", "subjects": subjects} | SIZE, {"clip": "b.mkv", "subjects": 3} | SIZE]
+    (clip,) = read_boxes(folder(tmp_path, entries), notes)
+    named = ["two lines", "subject 1", "far", "point", "null"]
+    assert [subject.name for subject in clip.subjects] == named
+    assert clip.subjects[1].colours == {"red"} and clip.subjects[2].boxes.keys() == {0}
+    assert all("\n" not in line for line in notes.lines)
+    for part in (
+        "subject 1: classes must be a list, not str",
+        "subject 1: colours must be words",
+        "list: boxes must be an object",
+        "point: first_point is no frame",
+        "b.mkv: subjects must be a list, not int",
+    ):
+        assert part in "\n".join(notes.lines)
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 100_000, "\xff", "7"])
+def test_boxes_that_are_no_json_list_are_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "boxes.json").write_text(content, encoding="latin-1")
+    with pytest.raises(ValueError, match="boxes.json: "):
+        read_boxes(tmp_path, Notes())
+
+
+def test_a_run_that_judged_nothing_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film(tmp_path / "short.mkv", 1)
+    subject = {"name": "late", "boxes": {"99": [0, 0, 64, 96]}}
+    where = folder(tmp_path, [{"clip": "short.mkv", "subjects": [subject]} | SIZE])
+    monkeypatch.setattr("sys.argv", ["evaluate_real_words", str(where)])
+    with pytest.raises(SystemExit, match="2"):
+        evaluate_real_words.main()
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.count("\n") == 1
+    assert "nothing could be judged" in shown.err and "no pictures [99]" in shown.err
 
 
 def test_an_unnamed_or_unknown_class_is_not_a_wrong_one(tmp_path: Path) -> None:
