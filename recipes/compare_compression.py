@@ -19,15 +19,23 @@ what wrong names in the last sentence did (`recipes.compression.scores.misled`).
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from modeling.pixelrefer.tokenizer import WordTokenizer
+from recipes.arguments import (
+    existing_folder,
+    new_folder,
+    not_negative_int,
+    positive_float,
+    positive_int,
+    recipe_parser,
+    told_in_one_line,
+)
 from recipes.captioner.clips import make_clips
 from recipes.captioner.progress import load_state
 from recipes.compression.answers import Answerer, answer_all
@@ -167,20 +175,22 @@ def _cell(entry: dict | None) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = recipe_parser("compare_compression", __doc__)
+    parser.add_argument(
+        "--run", type=new_folder, required=True, help="folder for features, states and answers"
     )
-    parser.add_argument("--run", type=Path, required=True, help="folder for features, states and answers")
-    parser.add_argument("--clips", type=Path, help="folder of stored clips (default: in the run folder)")
-    parser.add_argument("--start", type=Path, default=START, help="model folder to begin with")
-    parser.add_argument("--train-clips", type=int, default=Plan.train_clips)
-    parser.add_argument("--held-out-clips", type=int, default=Plan.held_out_clips)
-    parser.add_argument("--steps", type=int, default=Plan.steps)
-    parser.add_argument("--minutes", type=float, help="end a training after this time at the latest")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--clips", type=new_folder, help="folder of stored clips (default: in the run folder)"
+    )
+    parser.add_argument("--start", type=existing_folder, default=START, help="model folder to begin with")
+    parser.add_argument("--train-clips", type=positive_int, default=Plan.train_clips)
+    parser.add_argument("--held-out-clips", type=positive_int, default=Plan.held_out_clips)
+    parser.add_argument("--steps", type=positive_int, default=Plan.steps)
+    parser.add_argument("--minutes", type=positive_float, help="end a training after this time at the latest")
+    parser.add_argument("--seed", type=not_negative_int, default=0)
     parser.add_argument("--alone", action="store_true", help="also train a network on `none` only")
     parser.add_argument("--own-projector", action="store_true", help="also 4 x 4 with a projector of its own")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--threads", type=positive_int, default=1, help="CPU threads")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
@@ -193,10 +203,8 @@ def main() -> None:
         chosen.alone,
         chosen.own_projector,
     )
-    try:
+    with told_in_one_line(parser, SafetensorError):
         found = compare(chosen.run, chosen.start, plan, chosen.clips)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"compare_compression: {error}\n")
     print(json.dumps(found, indent=1) if chosen.json else "\n".join(lines(found)))
 
 

@@ -24,7 +24,6 @@ the JSON output:
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Iterator
@@ -38,6 +37,7 @@ from modeling.pixelrefer.generate import Captioner
 from modeling.pixelrefer.questions import question
 from modeling.pixelrefer.request import Request
 from modeling.pixelrefer.tokenizer import WordTokenizer
+from recipes.arguments import add_scoring, add_worlds, not_negative_int, recipe_parser, told_in_one_line
 from recipes.captioner.certainty import calibration_error, word_certainties
 from recipes.captioner.clips import FPS, FRAMES
 from recipes.captioner.evidence import Evidence, Outlines, whole_evidence
@@ -181,25 +181,18 @@ def _meet_strangers(captioner: Captioner, clips: int, seed: int) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--worlds", type=int, default=40)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    """Command line."""
+    parser = recipe_parser("evaluate_captioner", __doc__)
+    add_worlds(parser, worlds=40, seed=1)
+    add_scoring(parser, WEIGHTS)
     parser.add_argument("--masks", choices=("true", "rough"), default="rough")
-    parser.add_argument("--split", choices=("held_out", "train"), default="held_out")
     parser.add_argument(
-        "--strangers", type=int, default=0, help="clips of nameless things to ask about besides"
+        "--strangers", type=not_negative_int, default=0, help="clips of nameless things to ask about besides"
     )
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     chosen = parser.parse_args()
-    torch.set_num_threads(1)
-    try:
+    torch.set_num_threads(chosen.threads)
+    with told_in_one_line(parser):
         captioner = Captioner.load(chosen.weights, chosen.device)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"evaluate_captioner: {error}\n")
     scores = evaluate(captioner, chosen.worlds, chosen.seed, chosen.masks, chosen.split, chosen.strangers)
     scores["weights"] = str(chosen.weights)
     if chosen.json:

@@ -22,7 +22,6 @@ wrong name into the memory of every object after its first sentence. Keys of the
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -37,6 +36,7 @@ from modeling.pixelrefer.questions import LONG_SIDE_PX, MAX_FRAMES, MOST_NEIGHBO
 from operators.describe import DescribeSettings, Naming, TrackMemory
 from operators.wording import renamed
 from pipelines.asking import Asking
+from recipes.arguments import add_scoring, add_streams, recipe_parser, told_in_one_line
 from recipes.captioner.clips import FPS
 from recipes.continuity.counting import Counts, Plant, Said
 from recipes.continuity.footage import stream_clips
@@ -53,6 +53,7 @@ SETTINGS: dict[str, Naming] = {"no history": "fresh", "card": "card", "card + re
 ASKING = Asking(
     question=lambda end_s, near: question("detail", end_s, near),
     prompt_version=PROMPT_VERSION,
+    questions="own",
     frames=MAX_FRAMES,
     neighbours=MOST_NEIGHBOURS,
     long_side_px=LONG_SIDE_PX,
@@ -152,23 +153,14 @@ def print_table(figures: dict[str, dict]) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--streams", type=int, default=4)
-    parser.add_argument("--minutes", type=float, default=2.0)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser = recipe_parser("evaluate_continuity", __doc__)
+    add_streams(parser)
+    add_scoring(parser, WEIGHTS)
     parser.add_argument("--masks", choices=("true", "rough"), default="rough")
-    parser.add_argument("--split", choices=("held_out", "train"), default="held_out")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     chosen = parser.parse_args()
-    torch.set_num_threads(1)
-    try:
+    torch.set_num_threads(chosen.threads)
+    with told_in_one_line(parser):
         network = Captioner.load(chosen.weights, chosen.device)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"evaluate_continuity: {error}\n")
     begun = time.perf_counter()
     seeds = [SEED_BASE + chosen.seed * 1000 + number for number in range(chosen.streams)]
     streams = [make_stream(seed, chosen.minutes, chosen.split, chosen.masks == "rough") for seed in seeds]

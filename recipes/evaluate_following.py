@@ -16,16 +16,15 @@ streams, minutes, seed, split, object_minutes   what was judged
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 
 from modeling.sam2.segmenter import load_segmenter
 from operators.ports import Segmenter
 from operators.track import TrackSettings
+from recipes.arguments import add_scoring, add_streams, recipe_parser, told_in_one_line
 from recipes.captioner.clips import FPS
 from recipes.evaluate_tracker import HEIGHT, WEIGHTS, WIDTH
 from recipes.following.lives import false_births, found_in_time, lives, returns
@@ -85,23 +84,13 @@ def _share(values: Sequence[bool]) -> float | None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--streams", type=int, default=4)
-    parser.add_argument("--minutes", type=float, default=2.0)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--split", choices=("train", "held_out"), default="held_out")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--json", action="store_true", help="print one JSON line")
+    parser = recipe_parser("evaluate_following", __doc__)
+    add_streams(parser)
+    add_scoring(parser, WEIGHTS)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    try:
+    with told_in_one_line(parser):
         opened = load_segmenter(chosen.weights, chosen.device)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"evaluate_following: {error}\n")
     result = evaluate(opened, TrackSettings(), chosen.streams, chosen.minutes, chosen.seed, chosen.split)
     if chosen.json:
         print(json.dumps(result))

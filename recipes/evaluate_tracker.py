@@ -21,7 +21,6 @@ worlds, objects, seed, split   what was judged
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from modeling.sam2.segmenter import load_segmenter
 from modeling.sam2.session import Sam2Session
 from operators.discover import DiscoverSettings, discover, grid_points
 from operators.types import Prompt
+from recipes.arguments import add_scoring, add_worlds, recipe_parser, told_in_one_line
 from recipes.tracker.prompts import deepest
 from recipes.tracker.scores import region_score, track_scores
 from synthetic.truth import SyntheticClip
@@ -171,22 +171,13 @@ def _add(figures: Figures, name: str, values: list[float]) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--worlds", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--split", choices=("train", "held_out"), default="held_out")
-    parser.add_argument(
-        "--weights", type=Path, default=WEIGHTS, help="folder of config.json and weights.safetensors"
-    )
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--json", action="store_true", help="print one JSON line")
+    parser = recipe_parser("evaluate_tracker", __doc__)
+    add_worlds(parser, worlds=30, seed=7)
+    add_scoring(parser, WEIGHTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    try:
+    with told_in_one_line(parser):
         opened = load_segmenter(options.weights, options.device)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"evaluate_tracker: {error}\n")
     result = evaluate(opened, options.worlds, options.seed, options.split, DiscoverSettings())
     if options.json:
         print(json.dumps(result))

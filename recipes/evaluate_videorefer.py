@@ -33,6 +33,16 @@ from modeling.pixelrefer.history import previous_caption
 from modeling.pixelrefer.questions import LONG_SIDE_PX, MAX_FRAMES
 from modeling.pixelrefer.tokenizer import WordTokenizer
 from modeling.weights import weights_id
+from recipes.arguments import (
+    add_machine,
+    existing_file,
+    existing_folder,
+    new_folder,
+    positive_float,
+    positive_int,
+    recipe_parser,
+    told_in_one_line,
+)
 from recipes.benchmarks.answers import MOST_FAULTS_SHOWN, Record, answer_all
 from recipes.benchmarks.bench_d_judge import description_scores, judge_description
 from recipes.benchmarks.captions import caption_scores
@@ -172,30 +182,31 @@ def run_task(chosen: argparse.Namespace) -> dict:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = recipe_parser("evaluate_videorefer", __doc__)
     parser.add_argument("--task", choices=sorted(TASKS), required=True)
-    parser.add_argument("--data", type=Path, required=True, help="the data set's folder, as published")
+    parser.add_argument(
+        "--data", type=existing_folder, required=True, help="the data set's folder, as published"
+    )
     parser.add_argument(
         "--weights", default="embedded", help="a captioner of `streamrefer models list`, or a model folder"
     )
-    parser.add_argument("--out", type=Path, default=OUT, help="folder of answers and judge's replies")
-    parser.add_argument("--limit", type=int, help="only so many items")
+    parser.add_argument("--out", type=new_folder, default=OUT, help="folder of answers and judge's replies")
+    parser.add_argument("--limit", type=positive_int, help="only so many items")
     parser.add_argument("--masks", choices=("single", "all"), help="as published: single, all for Lite")
     parser.add_argument("--wording", choices=("auto", "benchmark", "service"), default="auto")
     parser.add_argument(
         "--history", choices=("none", "text"), default="none", help="tell the answer before, as PAM does"
     )
-    parser.add_argument("--fps", type=float, default=1.0, help="pictures a second of the scene")
-    parser.add_argument("--max-frames", type=int, default=64, help="most pictures of the scene")
-    parser.add_argument("--max-new-tokens", type=int, default=256)
+    parser.add_argument("--fps", type=positive_float, default=1.0, help="pictures a second of the scene")
+    parser.add_argument("--max-frames", type=positive_int, default=64, help="most pictures of the scene")
+    parser.add_argument("--max-new-tokens", type=positive_int, default=256)
     parser.add_argument("--judge-url", help="OpenAI-compatible, up to and with /v1")
     parser.add_argument("--judge-model", default="")
-    parser.add_argument("--meteor-jar", type=Path, help="meteor-1.5.jar, for METEOR as papers report it")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--meteor-jar", type=existing_file, help="meteor-1.5.jar, for METEOR as papers report it"
+    )
+    add_machine(parser)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: as config.json says")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
     return parser
 
@@ -207,10 +218,8 @@ def main() -> None:
     if chosen.judge_url and not chosen.judge_model:
         parser.error("--judge-url needs --judge-model")
     torch.set_num_threads(chosen.threads)
-    try:
+    with told_in_one_line(parser, JudgeError, MeteorError):
         result = run_task(chosen)
-    except (ValueError, OSError, JudgeError, MeteorError) as error:
-        parser.exit(2, f"evaluate_videorefer: {error}\n")
     if chosen.json:
         print(json.dumps(result, indent=1))
         return

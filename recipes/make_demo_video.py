@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recipes.arguments import not_negative_int, positive_float, positive_int, recipe_parser, told_in_one_line
 from synthetic.scene import SPLITS
 from synthetic.stream import SyntheticStream
 from synthetic.truth import StreamObject
@@ -22,7 +23,14 @@ from synthetic.world import sample_stream
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse the command line, film, write."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    with told_in_one_line(parser):
+        film(options)
+
+
+def film(options: argparse.Namespace) -> None:
+    """Film and write. Raises ValueError or OSError."""
     stream = sample_stream(
         options.seed, options.seconds, options.split, options.width, options.height, options.fps
     )
@@ -34,15 +42,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Film the synthetic world for a demo camera.")
+    parser = recipe_parser("make_demo_video", __doc__)
     parser.add_argument("out", type=Path, help="video to write; the suffix names the container (.mp4, .mkv)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="length of the film")
-    parser.add_argument("--fps", type=float, default=12.0, help="pictures a second")
-    parser.add_argument("--width", type=int, default=640, help="pixels")
-    parser.add_argument("--height", type=int, default=480, help="pixels")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=positive_float, default=60.0, help="length of the film")
+    parser.add_argument("--fps", type=positive_float, default=12.0, help="pictures a second")
+    parser.add_argument("--width", type=positive_int, default=640, help="pixels")
+    parser.add_argument("--height", type=positive_int, default=480, help="pixels")
+    parser.add_argument("--seed", type=not_negative_int, default=1)
     parser.add_argument("--split", choices=SPLITS, default="held_out", help="whose floors, walls and lights")
-    parser.add_argument("--b-frames", type=int, default=0, help="consecutive B-frames allowed")
+    parser.add_argument("--b-frames", type=not_negative_int, default=0, help="consecutive B-frames allowed")
     parser.add_argument("--truth", type=Path, help="JSON file for objects, events and who is visible when")
     return parser
 

@@ -8,7 +8,6 @@ the clip's times unless its purpose is other times. Try one with ``make demo SOU
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -17,6 +16,15 @@ from pathlib import Path
 import av
 import numpy as np
 from PIL import Image
+
+from recipes.arguments import (
+    existing_file,
+    new_folder,
+    not_negative_float,
+    not_negative_int,
+    recipe_parser,
+    told_in_one_line,
+)
 
 CLOCK = Fraction(1, 90_000)
 GOP_S = 1.0
@@ -258,14 +266,14 @@ class _Writer:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("out", type=Path, nargs="?", help="folder to write to")
-    parser.add_argument("clips", type=Path, nargs="*", metavar="CLIP", help="video files")
+    parser = recipe_parser("make_variants", __doc__)
+    parser.add_argument("out", type=new_folder, nargs="?", help="folder to write to")
+    parser.add_argument("clips", type=existing_file, nargs="*", metavar="CLIP", help="video files")
     parser.add_argument("--only", nargs="+", choices=sorted(VARIANTS), metavar="NAME", help="these variants")
-    parser.add_argument("--seconds", type=float, default=0.0, help="of each clip; 0: all of it")
-    parser.add_argument("--side", type=int, default=0, metavar="PX", help="longer side; 0: as it is")
+    parser.add_argument("--seconds", type=not_negative_float, default=0.0, help="of each clip; 0: all of it")
+    parser.add_argument(
+        "--side", type=not_negative_int, default=0, metavar="PX", help="longer side; 0: as it is"
+    )
     parser.add_argument("--list", action="store_true", help="tell the variants and end")
     chosen = parser.parse_args()
     if chosen.list:
@@ -274,16 +282,14 @@ def main() -> None:
         return
     if not chosen.clips:
         parser.error("give a folder to write to and at least one clip")
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    try:
+    with told_in_one_line(parser):
+        chosen.out.mkdir(parents=True, exist_ok=True)
         for clip in chosen.clips:
             for name in chosen.only or VARIANTS:
                 path = chosen.out / f"{clip.stem}-{name}{VARIANTS[name].suffix}"
                 stills = read_stills(clip, chosen.seconds, chosen.side)
                 shown = write_variant(VARIANTS[name], stills, frame_rate(clip), path)
                 print(f"{path}: {len(shown)} pictures, {shown[-1].time_s:.1f} s")
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"make_variants: {error}\n")
 
 
 def frame_rate(clip: Path) -> float:

@@ -7,7 +7,6 @@ one object in a short clip, deletes it, and prints the figures as JSON. Exits 1 
 or memory do not allow the run.
 """
 
-import argparse
 import json
 import os
 import re
@@ -18,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from recipes.arguments import existing_folder, positive_int, recipe_parser
 from recipes.full_size.layout import stored_bytes, write_checkpoint
 from recipes.full_size.sizes import BASE_TOKENS, published_config, published_sizes
 
@@ -38,12 +38,12 @@ class NotHere(RuntimeError):
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line entry; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Measure a captioner of the published size.")
+    parser = recipe_parser("measure_full_size", __doc__)
     parser.add_argument("--framework", choices=("pixelrefer", "pixelreferlite"), required=True)
     parser.add_argument("--size", choices=("2b", "7b"), default="2b")
-    parser.add_argument("--frames", type=int, default=4)
-    parser.add_argument("--tokens", type=int, default=8, help="new tokens")
-    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()), help="where to write")
+    parser.add_argument("--frames", type=positive_int, default=4)
+    parser.add_argument("--tokens", type=positive_int, default=8, help="new tokens")
+    parser.add_argument("--work", type=existing_folder, default=tempfile.gettempdir(), help="where to write")
     given = parser.parse_args(arguments)
     try:
         facts = measure(given.framework, given.size, given.frames, given.tokens, given.work)

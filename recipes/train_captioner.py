@@ -12,13 +12,22 @@ states (safetensors) and may be deleted afterwards.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from modeling.pixelrefer.model import PixelReferLite
+from recipes.arguments import (
+    add_machine,
+    existing_folder,
+    new_folder,
+    not_negative_int,
+    positive_float,
+    positive_int,
+    recipe_parser,
+    told_in_one_line,
+)
 from recipes.captioner.cache import CachedFeatures, read_cache, write_cache
 from recipes.captioner.clips import STRANGERS, make_clips
 from recipes.captioner.encoder_stage import DenseModel, train_encoder
@@ -47,13 +56,19 @@ class Plan:
     language_minutes: float | None
 
 
-def train(run: Path, out: Path, plan: Plan, device: torch.device) -> PixelReferLite:
-    """All steps, from clips to the model folder."""
-    run.mkdir(parents=True, exist_ok=True)
+def begin(plan: Plan, device: torch.device) -> PixelReferLite:
+    """The network before its first step. Raises ValueError or OSError for a start that is no captioner of words."""
     tokenizer = build_tokenizer()
     network = new_network(len(tokenizer), plan.seed).to(device)
     if plan.start is not None:
         warm_start(network, tokenizer, plan.start)
+    return network
+
+
+def train(network: PixelReferLite, run: Path, out: Path, plan: Plan, device: torch.device) -> None:
+    """All steps, from clips to the model folder."""
+    run.mkdir(parents=True, exist_ok=True)
+    tokenizer = build_tokenizer()
     clips = make_clips(run / "clips", "train", plan.seed * FOREVER, plan.clips)
     strange = make_clips(run / "clips", STRANGERS, plan.seed * FOREVER, plan.strangers)
     if not (run / "encoder.done").exists():
@@ -81,27 +96,28 @@ def train(run: Path, out: Path, plan: Plan, device: torch.device) -> PixelReferL
         plan.language_minutes,
     )
     export_captioner(network, tokenizer, out)
-    return network
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    """Command line."""
+    parser = recipe_parser("train_captioner", __doc__)
+    parser.add_argument(
+        "--run", type=new_folder, required=True, help="folder for clips, caches and training states"
+    )
+    parser.add_argument("--out", type=new_folder, required=True, help="model folder to write")
+    parser.add_argument("--clips", type=positive_int, default=2000)
+    parser.add_argument("--strangers", type=not_negative_int, default=700, help="clips of nameless things")
+    parser.add_argument("--seed", type=not_negative_int, default=0)
+    parser.add_argument("--start", type=existing_folder, help="folder of an earlier captioner to begin with")
+    add_machine(parser)
+    parser.add_argument("--encoder-steps", type=positive_int, default=1500)
+    parser.add_argument("--language-steps", type=positive_int, default=3000)
+    parser.add_argument(
+        "--encoder-minutes", type=positive_float, help="end stage 1 after this time at the latest"
     )
     parser.add_argument(
-        "--run", type=Path, required=True, help="folder for clips, caches and training states"
+        "--language-minutes", type=positive_float, help="end stage 2 after this time at the latest"
     )
-    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--clips", type=int, default=2000)
-    parser.add_argument("--strangers", type=int, default=700, help="clips of nameless things")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--start", type=Path, help="folder of an earlier captioner to begin with")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--encoder-steps", type=int, default=1500)
-    parser.add_argument("--language-steps", type=int, default=3000)
-    parser.add_argument("--encoder-minutes", type=float, help="end stage 1 after this time at the latest")
-    parser.add_argument("--language-minutes", type=float, help="end stage 2 after this time at the latest")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     plan = Plan(
@@ -114,7 +130,9 @@ def main() -> None:
         encoder_minutes=chosen.encoder_minutes,
         language_minutes=chosen.language_minutes,
     )
-    train(chosen.run, chosen.out, plan, torch.device(chosen.device))
+    with told_in_one_line(parser):
+        network = begin(plan, chosen.device)
+    train(network, chosen.run, chosen.out, plan, chosen.device)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ Losses, start values and phases follow the notes in ``recipes/tracker``; the net
 
 from __future__ import annotations
 
-import argparse
 import json
 import signal
 import time
@@ -20,9 +19,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from modeling.sam2.build import at_image_size, build_tracker, tracker_config
+from recipes.arguments import (
+    add_machine,
+    existing_file,
+    new_folder,
+    not_negative_int,
+    positive_float,
+    positive_int,
+    recipe_parser,
+    told_in_one_line,
+)
 from recipes.tracker.batches import draw_batch
 from recipes.tracker.check import check
 from recipes.tracker.checkpoints import State, export_weights, load_training, save_training, warm_start
@@ -211,39 +221,44 @@ def _log(
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", type=Path, required=True, help="run folder")
+    parser = recipe_parser("train_tracker", __doc__)
+    parser.add_argument("--run", type=new_folder, required=True, help="run folder")
     parser.add_argument("--plan", choices=sorted(PLANS), default="embedded")
-    parser.add_argument("--warm", type=Path, help="weights.safetensors to begin a new run with")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--clips", type=int, default=2400, help="clips of the world to render")
-    parser.add_argument("--textures", type=int, default=1000, help="class-agnostic clips to render")
-    parser.add_argument("--wide", type=int, default=0, help="clips of the widened world to render")
+    parser.add_argument("--warm", type=existing_file, help="weights.safetensors to begin a new run with")
+    parser.add_argument("--seed", type=not_negative_int, default=1)
+    add_machine(parser)
+    parser.add_argument("--clips", type=positive_int, default=2400, help="clips of the world to render")
     parser.add_argument(
-        "--stop-after-min", type=float, default=1e9, help="minutes after which this call ends"
-    )
-    parser.add_argument("--check-every", type=int, default=800, help="steps between checks")
-    parser.add_argument(
-        "--export", type=Path, help="write the saved training's weights here, and train no further"
+        "--textures", type=not_negative_int, default=1000, help="class-agnostic clips to render"
     )
     parser.add_argument(
-        "--export-size", type=int, default=160, help="input size in the exported configuration"
+        "--wide", type=not_negative_int, default=0, help="clips of the widened world to render"
+    )
+    parser.add_argument(
+        "--stop-after-min", type=positive_float, default=1e9, help="minutes after which this call ends"
+    )
+    parser.add_argument("--check-every", type=positive_int, default=800, help="steps between checks")
+    parser.add_argument(
+        "--export", type=new_folder, help="write the saved training's weights here, and train no further"
+    )
+    parser.add_argument(
+        "--export-size", type=positive_int, default=160, help="input size in the exported configuration"
     )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    device = torch.device(options.device)
-    if options.export:
-        training = resume(options.run, PLANS[options.plan], options.seed, device)
-        export_weights(options.export, training.mean, at_image_size(CONFIG, options.export_size))
-        return
+    plan = PLANS[options.plan]
+    with told_in_one_line(parser, SafetensorError):  # before the long work
+        if options.export:
+            training = resume(options.run, plan, options.seed, options.device)
+            export_weights(options.export, training.mean, at_image_size(CONFIG, options.export_size))
+            return
+        begin(plan, options.seed, options.device, options.warm)
     render_data(options.run / "data", options.clips, options.textures, options.wide)
     train(
         options.run,
         options.plan,
         options.seed,
-        device,
+        options.device,
         options.stop_after_min,
         options.check_every,
         options.warm,

@@ -12,7 +12,9 @@ from synthetic.grammar import NAMES
 from synthetic.palette import ALL_COLOURS
 
 ECE_BINS = 10
-CURVE_BINS = 20
+CURVE_BINS, BIN_WORDS = 20, 8
+LEAST_WORDS = CURVE_BINS * BIN_WORDS
+"""A curve of fewer words is too coarse to be relied on."""
 
 
 def word_certainties(answer: Answer, tokenizer: WordTokenizer) -> dict[str, tuple[str, float]]:
@@ -46,7 +48,7 @@ def rising_curve(probabilities: Sequence[float], right: Sequence[bool]) -> list[
     order = np.argsort(probabilities, kind="stable")
     sure, hit = np.asarray(probabilities, float)[order], np.asarray(right, float)[order]
     pools: list[list[float]] = []  # sum of probabilities, of hits, count
-    for part in np.array_split(np.arange(len(sure)), min(CURVE_BINS, max(1, len(sure) // 8))):
+    for part in np.array_split(np.arange(len(sure)), min(CURVE_BINS, max(1, len(sure) // BIN_WORDS))):
         pools.append([float(sure[part].sum()), float(hit[part].sum()), float(len(part))])
         while len(pools) > 1 and _share(pools[-2]) >= _share(pools[-1]):
             last = pools.pop()

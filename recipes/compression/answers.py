@@ -99,10 +99,16 @@ class Answerer:
 def answer_all(
     answerer: Answerer, setting: Setting, masks: int, path: Path, clips: int | None = None
 ) -> list[dict]:
-    """Records of all second halves (of the first so many clips), a line of ``path`` for each; lines there are kept."""
+    """Records of all second halves (of the first so many clips), a line of ``path`` for each; lines there are kept.
+
+    Raises ValueError for a file of other lines.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     known = path.read_text().splitlines() if path.exists() else []
-    lines = [json.loads(line) for line in known]
+    try:
+        lines = [json.loads(line) for line in known]
+    except ValueError as fault:
+        raise ValueError(f"{path} holds a line that is no JSON ({fault}): delete it to ask anew") from None
     with path.open("a") as file:
         for before, half in list(_pairs(answerer.features))[len(lines) : clips]:
             lines.append(answerer.answer(before, half, setting, masks))

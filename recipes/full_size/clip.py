@@ -11,15 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
+from recipes.arguments import existing_folder, positive_int
 from recipes.full_size.memory import AnonymousPeak, memory_now, peak_rss
 
 
 def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(description="Load a checkpoint and answer once.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--frames", type=int, default=4)
-    parser.add_argument("--tokens", type=int, default=8)
+    parser.add_argument("folder", type=existing_folder)
+    parser.add_argument("--frames", type=positive_int, default=4)
+    parser.add_argument("--tokens", type=positive_int, default=8)
     given = parser.parse_args()
     with AnonymousPeak() as peak:
         facts = run(given.folder, given.frames, given.tokens)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from modeling.pixelrefer.calibration import Calibration
 from modeling.pixelrefer.generate import Captioner
 from modeling.pixelrefer.processor import Processor
-from modeling.pixelrefer.questions import MAX_FRAMES
+from modeling.pixelrefer.questions import MAX_FRAMES, WORDING
 from modeling.pixelrefer.region import InfusionAttention
 from modeling.pixelrefer.tokenizer import WordTokenizer
 from recipes.captioner import encoder_stage, language_stage
@@ -25,9 +27,9 @@ from recipes.captioner.progress import load_state
 from recipes.captioner.samples import IGNORED, SequenceMaker
 from recipes.captioner.warm_start import warm_start
 from recipes.captioner.words import build_tokenizer
-from recipes.evaluate_captioner import evaluate, judged_objects, request_for
+from recipes.evaluate_captioner import WEIGHTS, evaluate, judged_objects, request_for
 from synthetic.casting import HELD_OUT_PAIRS
-from synthetic.grammar import STRANGER
+from synthetic.grammar import STRANGER, VERBS
 from synthetic.world import sample_clip
 
 CPU = torch.device("cpu")
@@ -96,6 +98,24 @@ def test_an_exported_captioner_loads_and_is_scored(tmp_path: Path) -> None:
     clip = sample_clip(50_000_000, "held_out")
     assert scores["objects"] == len(judged_objects(clip)) > 0
     assert 0 <= scores["class"] <= 1 and len(scores["samples"]) == scores["objects"]
+
+
+def test_what_is_too_unsure_to_be_named_moves_plainly_in_every_form() -> None:
+    bold = Captioner.load(WEIGHTS)
+    calibration = replace(Calibration.load(WEIGHTS, bold.tokenizer), unsure_below=1.0)
+    cautious = Captioner(bold.network, bold.processor, bold.tokenizer, bold.generation, calibration)
+    clip = sample_clip(50_000_000, "held_out")
+    for k in judged_objects(clip):
+        evidence = whole_evidence(clip, k, Outlines(clip, None))
+        if evidence is None or evidence.said.event != "moves":
+            continue
+        request = request_for(clip, evidence)
+        happens = request.instruction.replace(WORDING["detail"], WORDING["event"])
+        assert cautious.describe(request).text.startswith(f"{STRANGER} ")
+        told = cautious.describe(replace(request, instruction=happens)).text
+        assert told.split()[:2] == ["it", VERBS[STRANGER]]
+        return
+    raise AssertionError("no object of the clip simply moves")
 
 
 def test_training_prompts_are_those_of_production(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
