@@ -3,13 +3,12 @@
     python -m recipes.quality_table [--real FOLDER] [--write README.md] [--worlds 40] [--seed 1]
 
 Runs :mod:`recipes.evaluate_tracker` and :mod:`recipes.evaluate_captioner` on held-out worlds and, with ``--real``,
-:mod:`recipes.evaluate_real_words` on clips with hand-made boxes. Prints Markdown; ``--write`` puts it between the
-file's lines :data:`BEGIN` and :data:`END`. Two to ten minutes on one core.
+:mod:`recipes.evaluate_real_words` on clips with hand-made boxes; without it those rows say "not measured". Prints
+Markdown; ``--write`` puts it between the file's lines :data:`BEGIN` and :data:`END`. Two to ten minutes on one core.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,13 @@ from modeling.pixelrefer.generate import Captioner
 from modeling.sam2.segmenter import load_segmenter
 from operators.discover import DiscoverSettings
 from recipes import evaluate_captioner, evaluate_real_words, evaluate_tracker
+from recipes.arguments import existing_file, existing_folder, not_negative_int, positive_int, recipe_parser
+from recipes.benchmarks.boxes import check_folder
 
 BEGIN, END = "<!-- quality table: begin -->", "<!-- quality table: end -->"
 Scores = dict[str, Any]
 Row = tuple[str, str]
+NOT_MEASURED = "not measured"
 
 
 def tracker_rows(scores: Scores) -> list[Row]:
@@ -47,7 +49,7 @@ def tracker_rows(scores: Scores) -> list[Row]:
 
 def captioner_rows(scores: Scores) -> list[Row]:
     """What the captioner's scores say; see :mod:`recipes.evaluate_captioner` for the keys."""
-    rows = [
+    return [
         (
             f"captioner, class ({scores['worlds']} worlds, {scores['objects']} objects, rough masks)",
             _figure(scores["class"]),
@@ -61,26 +63,46 @@ def captioner_rows(scores: Scores) -> list[Row]:
         ("captioner, event / speed", f"{_figure(scores['event'])} / {_figure(scores['speed'])}"),
         (f"captioner, the other object of {scores['partners']} bumps", _figure(scores["other"])),
         ("captioner, calibration error of the classes it names", _figure(scores["class_error"])),
+        (
+            f"captioner, {scores.get('strangers', 0)} nameless things: given a name / colour / direction right",
+            _figures(scores, "strangers_named", "strangers_colour", "strangers_direction"),
+        ),
     ]
-    if scores.get("strangers"):
-        what = f"captioner, {scores['strangers']} nameless things: given a name / colour / direction right"
-        keys = ("strangers_named", "strangers_colour", "strangers_direction")
-        rows.append((what, " / ".join(_figure(scores[key]) for key in keys)))
-    return rows
 
 
 def real_rows(scores: Scores) -> list[Row]:
-    """What the scores on real footage say; see :mod:`recipes.evaluate_real_words` for the keys."""
-    what = f"{scores['clips']} real clips, {scores['subjects']} boxed subjects, {scores['answers']} answers"
-    named, wrong = _figure(scores["class_named"]), _figure(scores["wrong_class_rate"])
+    """What the scores on real footage say; see :mod:`recipes.evaluate_real_words` for the keys.
+
+    Without scores every row is there and says that it was not measured.
+    """
+
+    def number(key: str) -> int:
+        return scores.get(key, 0)
+
+    what = f"{number('clips')} real clips, {number('subjects')} boxed subjects, {number('answers')} answers"
     return [
-        (f"{what}: a class named / a wrong one", f"{named} / {wrong}"),
-        ("the same, colour right", _figure(scores["colour_right"])),
+        (f"{what}: a class named / a wrong one", _figures(scores, "class_named", "wrong_class_rate")),
+        ("the same, colour right", _figures(scores, "colour_right")),
         (
-            f"the same, direction right ({scores['direction_judged']} that move)",
-            _figure(scores["direction_right"]),
+            f"the same, direction right ({number('direction_judged')} that move)",
+            _figures(scores, "direction_right"),
+        ),
+        (
+            f"the same, no direction told ({number('still_windows')} that rest)",
+            _figures(scores, "still_said"),
+        ),
+        (
+            f"the same, told to leave or disappear though still seen ({number('gone_judged')} that stay)",
+            _figures(scores, "gone_wrongly"),
         ),
     ]
+
+
+def _figures(scores: Scores, *keys: str) -> str:
+    """Scores side by side, or that they were not measured."""
+    if not all(key in scores for key in keys):
+        return NOT_MEASURED
+    return " / ".join(_figure(scores[key]) for key in keys)
 
 
 def _figure(value: float | None) -> str:
@@ -110,30 +132,45 @@ def measure(worlds: int, tracker_worlds: int, seed: int, real: Path | None) -> l
     rows += captioner_rows(
         evaluate_captioner.evaluate(captioner, worlds, seed, "rough", strangers=max(1, worlds // 4))
     )
+    scores: Scores = {}
     if real is not None:
-        rows += real_rows(
-            evaluate_real_words.evaluate(lambda request: captioner.describe(request).text, real)
-        )
-    return rows
+        scores = evaluate_real_words.evaluate(lambda request: captioner.describe(request).text, real)
+    return rows + real_rows(scores)
+
+
+def read_marked(path: Path) -> str:
+    """The text of a file whose table can be replaced. Raises ValueError, naming it, for any other."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        put_between(text, "")
+    except ValueError as fault:
+        raise ValueError(f"{path}: {fault}") from None
+    return text
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--real", type=Path, help="folder of clips with their boxes.json")
-    parser.add_argument("--write", type=Path, help="file whose table is to be replaced")
-    parser.add_argument("--worlds", type=int, default=40, help="for the captioner")
-    parser.add_argument("--tracker-worlds", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = recipe_parser("quality_table", __doc__)
+    parser.add_argument("--real", type=existing_folder, help="folder of clips with their boxes.json")
+    parser.add_argument("--write", type=existing_file, help="file whose table is to be replaced")
+    parser.add_argument("--worlds", type=positive_int, default=40, help="for the captioner")
+    parser.add_argument("--tracker-worlds", type=positive_int, default=30)
+    parser.add_argument("--seed", type=not_negative_int, default=1)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
+    new = None
     try:
+        # What cannot be used is told before the long work.
         if chosen.write is not None:
-            put_between(chosen.write.read_text(), "")  # a wrong file is told before the long work
+            read_marked(chosen.write)
+        if chosen.real is not None:
+            check_folder(chosen.real)
         new = table(measure(chosen.worlds, chosen.tracker_worlds, chosen.seed, chosen.real))
         if chosen.write is not None:
-            chosen.write.write_text(put_between(chosen.write.read_text(), new))
+            chosen.write.write_text(put_between(read_marked(chosen.write), new), encoding="utf-8")
     except (ValueError, OSError) as error:
+        if new is not None:
+            print(new)  # measured for minutes: not to be lost with the file
         parser.exit(2, f"quality_table: {error}\n")
     print(new)
 
