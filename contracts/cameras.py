@@ -11,6 +11,8 @@ from contracts.base import CameraId, Message
 
 Style = Literal["short", "detailed"]
 """How much a narration says: one plain clause, or all that is known."""
+MemoryPolicy = Literal["official", "skip-absent", "quality", "motion", "distractor"]
+"""What the tracker remembers of an object from one picture to the next; docs/tracking.md tells them apart."""
 LANGUAGE_PATTERN = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
 Language = Annotated[str, StringConstraints(pattern=LANGUAGE_PATTERN)]
 """A language tag as in BCP 47: de, pt-BR."""
@@ -27,6 +29,9 @@ class CameraSettings(Message):
     loop: bool = Field(False, description="files only: start again at the end, for ever")
     realtime: bool = Field(True, description="files only: pace packets by their timestamps")
     sample_fps: float = Field(4.0, gt=0, le=30, description="frames a second given to the models")
+    memory_policy: MemoryPolicy | None = Field(
+        None, description="what the tracker remembers of objects; the tracker's own setting if none"
+    )
     style: Style = Field("detailed", description="how much each narration says")
     instruction: str | None = Field(
         None,

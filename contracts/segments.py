@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from contracts.base import CameraId, Message
+from contracts.cameras import MemoryPolicy
 
 HEADER = "segment"
 INLINE_LIMIT_BYTES = 900_000
@@ -39,6 +40,7 @@ class SegmentHeader(Message):
     packets: int = Field(0, ge=0)
     size_bytes: int = Field(0, ge=0)
     sample_fps: float = Field(4.0, gt=0, le=30)
+    memory_policy: MemoryPolicy | None = Field(None, description="as the camera's settings want it")
     ref: str | None = Field(None, description="object name when the video is too large for the topic")
     end: EndCause | None = None
     cause: str | None = Field(None, max_length=500, description="in words, on end markers")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -49,10 +49,14 @@ class Segmenter(Protocol):
         """The object's newest appearance vector, float32 [d] (SAM 2 object pointer), if there is one."""
         ...
 
-    def export_state(self) -> bytes:
-        """The exact session state as safetensors bytes."""
+    def export_state(self) -> Mapping[str, bytes]:
+        """The exact session state in safetensors parts.
+
+        The part ``session`` is another one after every step; all others are named by their content, stay the same
+        as long as they are needed and need be written only once.
+        """
         ...
 
-    def import_state(self, state: bytes) -> None:
-        """Continue from ``export_state``; raises ValueError when model or input size differ."""
+    def import_state(self, state: Mapping[str, bytes]) -> None:
+        """Continue from ``export_state``; raises ValueError when model or input size differ, or parts are missing."""
         ...

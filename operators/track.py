@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from operators.cast import Cast
+from operators.glimpse import Glimpse, show_again
 from operators.lifecycle import Track, expired
-from operators.masks import tidy
 from operators.ports import Segmenter
 from operators.requests import Request, meet
 from operators.search import Search
 from operators.sheet import Sheet
 from operators.track_settings import TrackSettings
 from operators.track_state import TrackerState
-from operators.types import Clip, Frame, Outcome, Prompt, TrackedClip
+from operators.types import Clip, Frame, Outcome, TrackedClip
 
 
 class Tracker:
@@ -36,9 +34,8 @@ class Tracker:
         self._cast = Cast(camera_id, segmenter, self.settings)
         self._search = Search(segmenter, self.settings)
         self._cut = False
-        self._unknown: tuple[
-            tuple[Track, np.ndarray | None], ...
-        ] = ()  # tracks the segmenter knows nothing of
+        self._glimpses: dict[int, Glimpse] = {}  # of every track, the newest
+        self._unknown: tuple[Track, ...] = ()  # tracks that the segmenter cannot be shown again
 
     def push(self, clip: Clip, requests: Sequence[Request] = ()) -> TrackedClip:
         """Follow all tracks through the clip and open those that are found in it.
@@ -50,19 +47,20 @@ class Tracker:
         cast = self._cast
         if self._cut or clip.epoch != cast.epoch:
             self._start_scene(clip.epoch)
-        before = [*cast.tracks.values(), *(track for track, _ in self._unknown)]
+        before = [*cast.tracks.values(), *self._unknown]
         cast.sheet = Sheet(len(clip.frames), [track for track in before if track.opened])
         self._segmenter.begin_clip([frame.pixels for frame in clip.frames])
         outcomes: list[Outcome] = []
         for at, frame in enumerate(clip.frames):
             self._follow(frame)
             if at == 0:
-                self._show_again(frame.time_s)
+                self._give_up_unknown()
             due = [request for request in requests if min(request.frame, len(clip.frames) - 1) == at]
             outcomes += [meet(cast, request, frame.time_s) for request in due]
             for found in self._search.look(frame, cast.masks, self._has_room):
                 cast.admit(found, frame.time_s)
             cast.sheet.note(at, cast.tracks.values())
+            self._glance(frame)
         self._cut = clip.closed_by == "scene_cut"
         looks = {key: self._segmenter.embedding(track.object_id) for key, track in cast.tracks.items()}
         return replace(cast.sheet.tracked(clip, cast.tracks.values(), looks), outcomes=tuple(outcomes))
@@ -82,7 +80,7 @@ class Tracker:
             tracks=tuple(cast.tracks.values()),
             twins=dict(cast.twins),
             motion=self._search.motion,
-            masks={key: mask for key, mask in cast.masks.items() if cast.tracks[key].state == "active"},
+            glimpses={key: seen for key, seen in self._glimpses.items() if _is_told(cast.tracks[key])},
             notes=dict(self.notes),
         )
 
@@ -95,6 +93,7 @@ class Tracker:
         tracker = cls._resumed(state, segmenter, settings)
         tracker._cast.tracks = {track.key: track for track in state.tracks}
         tracker._cast.twins = dict(state.twins)
+        tracker._glimpses = dict(state.glimpses)
         return tracker
 
     @classmethod
@@ -103,12 +102,16 @@ class Tracker:
     ) -> Tracker:
         """A tracker with the same ids when the segmenter cannot read the memory: say, a newer model's.
 
-        On the next frame the segmenter is shown the last masks; tracks that were out of view then are ended.
+        The segmenter is shown where every track was seen last, hidden ones on older pictures; tracks of which no
+        picture is left are ended with the next clip.
         """
         tracker = cls._resumed(state, segmenter, settings)
-        tracker._unknown = tuple(
-            (track, state.masks.get(track.key)) for track in state.tracks if track.opened
-        )
+        told = [track for track in state.tracks if _is_told(track)]
+        begun = show_again(segmenter, state.glimpses)
+        known = (replace(track, object_id=begun[track.key]) for track in told if track.key in begun)
+        tracker._cast.tracks = {track.key: track for track in known}
+        tracker._unknown = tuple(track for track in told if track.opened and track.key not in begun)
+        tracker._glimpses = {key: state.glimpses[key] for key in tracker._cast.tracks}
         return tracker
 
     @classmethod
@@ -125,19 +128,20 @@ class Tracker:
 
     def _start_scene(self, epoch: int) -> None:
         self._cast.start_scene(epoch)
-        self._unknown = tuple((track, None) for track, _ in self._unknown)
         self._search.start_scene()
 
-    def _show_again(self, time_s: float) -> None:
-        """Begin anew, under their ids, the tracks that the segmenter knows nothing of."""
-        for track, mask in self._unknown:
-            if mask is None:
-                self._cast.sheet.close(track, "lost", None)
-                continue
-            object_id, step = self._segmenter.add_object(Prompt(mask=mask))
-            self._cast.sheet.shape = step.mask.shape
-            self._cast.place(replace(track, object_id=object_id), tidy(step.mask), step.score, time_s)
+    def _give_up_unknown(self) -> None:
+        for track in self._unknown:
+            self._cast.sheet.close(track, "lost", None)
         self._unknown = ()
+
+    def _glance(self, frame: Frame) -> None:
+        """Keep every track's newest sight; one that is doubted may be on somebody else."""
+        tracks = self._cast.tracks
+        for key, mask in self._cast.masks.items():
+            if tracks[key].state != "hidden":
+                self._glimpses[key] = Glimpse(mask, frame.pixels, frame.time_s)
+        self._glimpses = {key: seen for key, seen in self._glimpses.items() if key in tracks}
 
     def _follow(self, frame: Frame) -> None:
         """Take the segmenter's word for every track on the next frame, then end what has come to its end."""
@@ -155,3 +159,8 @@ class Tracker:
         """Whether it makes sense to look for more: there is room, or somebody who may be found again or give way."""
         tracks = self._cast.tracks.values()
         return len(tracks) < self.settings.max_tracks or any(track.state == "hidden" for track in tracks)
+
+
+def _is_told(track: Track) -> bool:
+    """Whether anybody knows of the track, or wants to hear no more of it."""
+    return track.opened or track.muted

@@ -18,9 +18,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from operators.types import Masklet, TrackedClip
+from pipelines.pictures import from_jpeg, to_jpeg
 
 SCHEMA = "streamrefer.evidence.1"
-JPEG_QUALITY = 88
 _MAX_HEADER_BYTES = 1 << 22
 
 
@@ -63,7 +63,10 @@ class Evidence:
         )
 
     def to_bytes(self) -> bytes:
-        tensors = {f"picture.{i:03d}": _jpeg(picture) for i, picture in enumerate(self.pictures)}
+        tensors = {
+            f"picture.{i:03d}": np.frombuffer(to_jpeg(picture), np.uint8)
+            for i, picture in enumerate(self.pictures)
+        }
         for i, masklet in enumerate(self.masklets):
             tensors[f"masks.{i:03d}"] = np.packbits(masklet.masks.reshape(len(masklet.masks), -1), axis=1)
             tensors[f"boxes.{i:03d}"] = np.ascontiguousarray(masklet.boxes)
@@ -85,7 +88,7 @@ class Evidence:
                 header["clip_index"],
                 header["start_s"],
                 header["end_s"],
-                tuple(_picture(tensors[f"picture.{i:03d}"]) for i in range(count)),
+                tuple(from_jpeg(tensors[f"picture.{i:03d}"].tobytes()) for i in range(count)),
                 tuple(header["times_s"]),
                 tuple(header["pts_s"]),
                 tuple(_masklet(facts, i, tensors) for i, facts in enumerate(header["masklets"])),
@@ -166,14 +169,6 @@ def _encode(image: Image.Image, form: str, **options: int) -> bytes:
     target = io.BytesIO()
     image.save(target, form, **options)
     return target.getvalue()
-
-
-def _jpeg(picture: np.ndarray) -> np.ndarray:
-    return np.frombuffer(_encode(Image.fromarray(picture), "JPEG", quality=JPEG_QUALITY), np.uint8)
-
-
-def _picture(data: np.ndarray) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(data.tobytes())).convert("RGB"))
 
 
 def _masklet(facts: Mapping, i: int, tensors: Mapping[str, np.ndarray]) -> Masklet:

@@ -10,23 +10,32 @@ from operators.ports import Segmenter
 from operators.track import Tracker, TrackSettings
 from operators.track_state import TrackerState
 from operators.types import Clip
-from pipelines.checkpoint import CameraPosition
+from pipelines.checkpoint import CameraPosition, part_name
 from pipelines.ports import ObjectMissing, ObjectStore
+from pipelines.snapshot import unpack
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrackerMaker:
-    """``open_segmenter`` gives a new session for a mask size (h, w); ``model`` names its weights."""
+    """``open_segmenter`` gives a new session for a mask size (h, w) and, where a camera wants one, a memory policy;
+    ``model`` names its weights.
+    """
 
     store: ObjectStore
-    open_segmenter: Callable[[tuple[int, int]], Segmenter]
+    open_segmenter: Callable[..., Segmenter]
     model: str
     mask_side_px: int = 256
     settings: TrackSettings = field(default_factory=TrackSettings)
 
-    def ready(self, tracker: Tracker | None, clip: Clip, position: CameraPosition | None) -> Tracker:
+    def ready(
+        self,
+        tracker: Tracker | None,
+        clip: Clip,
+        position: CameraPosition | None,
+        policy: str | None = None,
+    ) -> Tracker:
         """The camera's tracker for its next clip: the one at hand, or one restored, or a fresh one.
 
         Track ids go on where they stopped within an epoch, even when the memory behind them is lost.
@@ -35,23 +44,26 @@ class TrackerMaker:
             return tracker
         shape = clip.frames[0].pixels.shape
         state = self._stored(position)
-        if state is not None:
-            try:
-                return Tracker.restore(state, self.session_for(shape), self.settings)
-            except ValueError as error:
-                log.warning("camera %s: going on from the last masks alone: %s", clip.camera_id, error)
-                return Tracker.restore_roughly(state, self.session_for(shape), self.settings)
-        return self._fresh(clip, self.session_for(shape), position)
+        if state is None:
+            return self._fresh(clip, self.session_for(shape, policy), position)
+        try:
+            return Tracker.restore(state, self.session_for(shape, policy), self.settings)
+        except ValueError as error:
+            words = "camera %s: going on from the last masks and their pictures: %s"
+            log.warning(words, clip.camera_id, error)
+            return Tracker.restore_roughly(state, self.session_for(shape, policy), self.settings)
 
-    def session_for(self, shape: tuple[int, ...]) -> Segmenter:
-        """A session of its own for pictures of a shape [H, W, 3]."""
-        return self.open_segmenter(mask_size(shape, self.mask_side_px))
+    def session_for(self, shape: tuple[int, ...], policy: str | None = None) -> Segmenter:
+        """A session of its own for pictures of a shape [H, W, 3]; without a policy it has the usual one."""
+        wanted = () if policy is None else (policy,)
+        return self.open_segmenter(mask_size(shape, self.mask_side_px), *wanted)
 
     def _stored(self, position: CameraPosition | None) -> TrackerState | None:
         if position is None or position.checkpoint_ref is None:
             return None
         try:
-            return TrackerState.from_bytes(self.store.get(position.checkpoint_ref))
+            main = self.store.get(position.checkpoint_ref)
+            return unpack(main, lambda part: self._part(part_name(position.camera_id, part)))
         except (ObjectMissing, ValueError) as error:
             log.warning(
                 "camera %s: checkpoint %s unusable, tracking starts fresh: %s",
@@ -59,6 +71,12 @@ class TrackerMaker:
                 position.checkpoint_ref,
                 error,
             )
+            return None
+
+    def _part(self, name: str) -> bytes | None:
+        try:
+            return self.store.get(name)
+        except ObjectMissing:
             return None
 
     def _fresh(self, clip: Clip, segmenter: Segmenter, position: CameraPosition | None) -> Tracker:

@@ -19,11 +19,12 @@ from operators.decode import DecodeError
 from operators.track import Tracker
 from operators.types import Clip, TrackedClip
 from pipelines.camera import CameraStream, Span, StaleEpoch, StreamSettings, stride_of
-from pipelines.checkpoint import Artefact, CameraPosition, PartitionLedger, Step, checkpoint_name
+from pipelines.checkpoint import CameraPosition, Checkpoint, PartitionLedger, Step, checkpoint_name
 from pipelines.inbox import PromptInbox
 from pipelines.ports import Clock, Commit, ObjectMissing, ObjectStore, Output, Record
 from pipelines.prompting import Prompting
 from pipelines.restore import TrackerMaker
+from pipelines.snapshot import pack
 from pipelines.telling import Telling, evidence_name, folder_of
 from pipelines.translate import dead_letter, gap, output, outputs_of
 
@@ -44,6 +45,7 @@ class CameraWork:
 
     stream: CameraStream
     tracker: Tracker | None = None
+    policy: str | None = None  # of the tracker's memory
 
 
 @dataclass
@@ -188,7 +190,7 @@ class Tracking:
         before = work.ledger.position(clip.camera_id)
         began = time.perf_counter()
         try:
-            tracked, checkpoint, mark, answers = self._track(camera, clip, before)
+            tracked, checkpoint, mark, answers = self._track(camera, span, clip, before)
         except Exception as error:
             if self._strike(clip) < MAX_STRIKES:
                 raise
@@ -199,23 +201,28 @@ class Tracking:
         told = Telling(tracked, span, work.ledger.partition, self._trackers.model, checkpoint.name, mark)
         position = _carried(span.position, before)
         opened = position.opened + len(tracked.opened)
-        position = position.model_copy(update={"checkpoint_ref": checkpoint.name, "opened": opened})
+        held = {"checkpoint_ref": checkpoint.name, "parts": sorted(checkpoint.parts)}
+        position = position.model_copy(update={**held, "opened": opened})
         self.clips_done += 1
         log.info("%s, partition %d, tracked in %.2f s", told, work.ledger.partition, stages["track"])
         outputs = (*told.outputs(stages, self._clock.now()), *answers)
         return Step(outputs, told.artefacts(), checkpoint, position)
 
     def _track(
-        self, camera: CameraWork, clip: Clip, before: CameraPosition | None
-    ) -> tuple[TrackedClip, Artefact, str, tuple[Output, ...]]:
+        self, camera: CameraWork, span: Span, clip: Clip, before: CameraPosition | None
+    ) -> tuple[TrackedClip, Checkpoint, str, tuple[Output, ...]]:
         """The tracked clip, its checkpoint, the name of the prompts met in it, and their answers."""
-        camera.tracker = self._trackers.ready(camera.tracker, clip, before)
+        policy = span.segments[-1].header.memory_policy if span.segments else camera.policy
+        if policy != camera.policy:  # another session goes on from what is committed
+            camera.tracker, camera.policy = None, policy
+        camera.tracker = self._trackers.ready(camera.tracker, clip, before, policy)
         due = self._prompting.due(camera.tracker, clip, poisoned=self._failures(clip) == MAX_STRIKES - 1)
         tracked = camera.tracker.push(clip, due.requests)
         evidence = evidence_name(folder_of(clip, due.mark))
         answers = self._prompting.settle(camera.tracker, clip, due, tracked.outcomes, evidence)
         name = checkpoint_name(clip.camera_id, clip.epoch, clip.index, clip.end_s, due.mark)
-        return tracked, Artefact(name, camera.tracker.snapshot().to_bytes()), due.mark, answers
+        packed = pack(camera.tracker.snapshot())
+        return tracked, Checkpoint(name, packed.main, packed.parts), due.mark, answers
 
     def _failures(self, clip: Clip) -> int:
         """How often this very clip has failed so far."""
@@ -249,7 +256,8 @@ def _carried(position: CameraPosition, before: CameraPosition | None) -> CameraP
     if before is None:
         return position
     opened = before.opened if before.epoch == position.epoch else 0
-    return position.model_copy(update={"checkpoint_ref": before.checkpoint_ref, "opened": opened})
+    held = {"checkpoint_ref": before.checkpoint_ref, "parts": before.parts}
+    return position.model_copy(update={**held, "opened": opened})
 
 
 def _given_up(clip: Clip, error: Exception) -> Hole:

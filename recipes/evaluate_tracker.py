@@ -1,10 +1,12 @@
 """Score the embedded tracker on freshly drawn worlds, through the session that serves.
 
     python -m recipes.evaluate_tracker --worlds 30 --seed 7 --json [--weights DIR] [--split held_out]
+        [--memory-policy NAME] [--frames 16]
 
-Clips of 16 frames at 4 frames/s, 320x240. Objects with at least 60 px on frame 0 are judged, on frames 1 to 15;
-scores are means over objects. J and F as in DAVIS, at the world's size. What stands still throughout asks nothing of a
-tracker, so the first figures are of objects whose path on the floor is longer than 0.15 m. Keys of the JSON line:
+Clips of 16 frames (or as many as asked for) at 4 frames/s, 320x240. Objects with at least 60 px on frame 0 are judged,
+on all later frames; scores are means over objects. J and F as in DAVIS, at the world's size. What stands still
+throughout asks nothing of a tracker, so the first figures are of objects whose path on the floor is longer than 0.15 m.
+Keys of the JSON line:
 
 jf, j, f        from one point on frame 0, the object's pixel deepest from its border
 jf_box          from the object's box on frame 0
@@ -16,7 +18,7 @@ present_accuracy of the frames on which it shows at least 30 px, the share calle
 background_rejection     of clicks on the background (4 a world), the share with an object score <= 0
 discovery_recall         of the judged objects, the share found on frame 0 by ``operators.discover`` (IoU at least 0.5)
 discovery_false_per_frame  what else was found on frame 0, per world
-worlds, objects, seed, split   what was judged
+worlds, objects, seed, split, frames, memory_policy   what was judged, and how objects were remembered
 """
 
 from __future__ import annotations
@@ -29,11 +31,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from modeling.sam2.segmenter import load_segmenter
+from modeling.sam2.policy import POLICIES
+from modeling.sam2.segmenter import DEFAULT_POLICY, load_segmenter
 from modeling.sam2.session import Sam2Session
 from operators.discover import DiscoverSettings, discover, grid_points
 from operators.types import Prompt
-from recipes.arguments import add_scoring, add_worlds, recipe_parser, told_in_one_line
+from recipes.arguments import add_scoring, add_worlds, positive_int, recipe_parser, told_in_one_line
 from recipes.tracker.prompts import deepest
 from recipes.tracker.scores import region_score, track_scores
 from synthetic.truth import SyntheticClip
@@ -58,17 +61,22 @@ class Tracked:
 
 
 def evaluate(
-    open_session: Open, worlds: int, seed: int, split: str, settings: DiscoverSettings
+    open_session: Open,
+    worlds: int,
+    seed: int,
+    split: str,
+    settings: DiscoverSettings,
+    frames: int = FRAMES,
 ) -> dict[str, object]:
     """The figures of the module's page for ``worlds`` worlds."""
     figures: Figures = {}
     for number in range(worlds):
         clip_seed = FIRST_WORLD + seed * 10_000 + number
-        clip = sample_clip(clip_seed, split, WIDTH, HEIGHT, FRAMES, FPS)
+        clip = sample_clip(clip_seed, split, WIDTH, HEIGHT, frames, FPS)
         judge(open_session, clip, np.random.default_rng(clip_seed), settings, figures)
     means = {name: round(float(np.mean(values)), 4) if values else None for name, values in figures.items()}
     counts = {"moving": len(figures.get("jf", [])), "objects": len(figures.get("jf_all", []))}
-    return {**means, "worlds": worlds, **counts, "seed": seed, "split": split}
+    return {**means, "worlds": worlds, **counts, "seed": seed, "split": split, "frames": frames}
 
 
 def judge(
@@ -174,11 +182,22 @@ def main() -> None:
     parser = recipe_parser("evaluate_tracker", __doc__)
     add_worlds(parser, worlds=30, seed=7)
     add_scoring(parser, WEIGHTS)
+    parser.add_argument("--memory-policy", choices=tuple(POLICIES), default=DEFAULT_POLICY)
+    parser.add_argument("--frames", type=positive_int, default=FRAMES, help="of each world's clip")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     with told_in_one_line(parser):
         opened = load_segmenter(options.weights, options.device)
-    result = evaluate(opened, options.worlds, options.seed, options.split, DiscoverSettings())
+    policy = options.memory_policy
+    scores = evaluate(
+        lambda size: opened(size, policy),
+        options.worlds,
+        options.seed,
+        options.split,
+        DiscoverSettings(),
+        options.frames,
+    )
+    result = {**scores, "memory_policy": policy}
     if options.json:
         print(json.dumps(result))
         return

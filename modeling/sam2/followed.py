@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
+from modeling.sam2.candidates import Candidates
 from modeling.sam2.memory import ObjectMemory
 from modeling.sam2.network import Outcome, Points
+from modeling.sam2.policy import Notes, Policy, Sighting
 from modeling.sam2.window import Focus, View
 
 
@@ -22,6 +26,7 @@ class Followed:
     appearance: torch.Tensor | None = None
     focus: Focus | None = None
     view: View | None = None
+    notes: Notes = field(default_factory=Notes)
 
     @property
     def num_bytes(self) -> int:
@@ -34,3 +39,30 @@ class Followed:
         self.logits = outcome.logits[row : row + 1]
         if outcome.presence[row, 0] > 0:
             self.appearance = outcome.pointer[row : row + 1].float().clone()
+
+    def remember(self, outcome: Outcome, row: int, step: int, policy: Policy) -> None:
+        """Keep of an unprompted step what the policy wants."""
+        if policy.is_official:
+            self.memory.record(step, outcome.entry(row))
+            return
+        if outcome.candidates is None:
+            quality = [float(outcome.quality[row])]
+            seen = self._sighting(step, np.zeros((1, 0, 0), bool), quality, float(outcome.presence[row, 0]))
+        else:
+            seen = self._among(outcome.candidates, row, step, outcome.chosen[row])
+        self.memory.keep(step, outcome.entry(row), policy.judge(self.notes, seen))
+
+    def choose(self, found: Candidates, row: int, step: int, policy: Policy) -> int:
+        """Which of the masks decoded for the object is taken."""
+        return policy.choose(self.notes, self._among(found, row, step, 0))
+
+    def _among(self, found: Candidates, row: int, step: int, taken: int) -> Sighting:
+        masks = (found.logits[row] > 0).cpu().numpy()
+        quality = found.quality[row].float().tolist()
+        return self._sighting(step, masks, quality, float(found.presence[row, 0]), taken)
+
+    def _sighting(
+        self, step: int, masks: np.ndarray, quality: Sequence[float], presence: float, taken: int = 0
+    ) -> Sighting:
+        outward = (lambda box: box) if self.view is None else self.view.outward
+        return Sighting(step, masks, quality, presence, outward, taken)

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 
 MAX_ANCHORS = 4
+
+Keep = Literal["keep", "briefly", "drop", "anchor"]
+"""What becomes of a step's memory: kept among the recent ones, only until the next step, not kept, kept for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,9 @@ class ObjectMemory:
     """Memory of one object, keyed by step (int, counts the pictures this session has processed).
 
     ``anchors`` are prompted steps (conditioning frames), kept for good: the first one and the newest ones.
-    ``features`` and ``pointers`` are the recent unprompted steps.
+    ``features`` and ``pointers`` are the recent unprompted steps. With ``by_rank`` the newest features count as those
+    of the last steps however old they are, for policies that do not keep every step; ``brief`` is the step that is
+    looked back at once only.
     """
 
     recent_features: int
@@ -38,6 +44,8 @@ class ObjectMemory:
     anchors: dict[int, Entry] = field(default_factory=dict)
     features: dict[int, torch.Tensor] = field(default_factory=dict)
     pointers: dict[int, torch.Tensor] = field(default_factory=dict)
+    by_rank: bool = False
+    brief: int | None = None
 
     def anchor(self, step: int, entry: Entry) -> None:
         """Keep a prompted step for good; beyond the limit the second oldest anchor becomes an ordinary step."""
@@ -54,16 +62,42 @@ class ObjectMemory:
         self.features[step] = entry.features
         self.pointers[step] = entry.pointer
 
+    def keep(self, step: int, entry: Entry, how: Keep) -> None:
+        """Remember an unprompted step as a policy wants it; its pointer is remembered in any case."""
+        if self.brief is not None:
+            self.features.pop(self.brief, None)
+            self.brief = None
+        if how == "anchor":
+            self.anchor(step, entry)
+            return
+        self.record(step, entry)
+        if how == "drop":
+            del self.features[step]
+        elif how == "briefly":
+            self.brief = step
+
     def ahead_of(self, step: int) -> ObjectMemory:
         """The same memory without what neither ``step`` nor any later one can read."""
-        features = {t: x for t, x in self.features.items() if t >= step - self.recent_features}
+        features = {t: x for t, x in self.features.items() if t >= self._oldest(step)}
         pointers = {t: x for t, x in self.pointers.items() if t >= step - self.recent_pointers}
         return replace(self, anchors=dict(self.anchors), features=features, pointers=pointers)
+
+    def _oldest(self, step: int) -> int:
+        """The oldest step whose features can still be read at ``step`` or later."""
+        if not self.by_rank:
+            return step - self.recent_features
+        lasting = sorted(t for t in self.features if t != self.brief)
+        return min(lasting[-self.recent_features :], default=step if self.brief is None else self.brief)
 
     def seen_features(self, step: int) -> Iterator[tuple[int, torch.Tensor]]:
         """Pairs (temporal position, features): anchors at 0, then the recent steps, the last one the highest."""
         for entry in self.anchors.values():
             yield 0, entry.features
+        if self.by_rank:
+            newest = sorted(self.features)[-self.recent_features :]
+            first = self.recent_features + 1 - len(newest)
+            yield from ((first + rank, self.features[t]) for rank, t in enumerate(newest))
+            return
         for position in range(1, self.recent_features + 1):
             features = self.features.get(step - self.recent_features - 1 + position)
             if features is not None:
@@ -78,11 +112,8 @@ class ObjectMemory:
             if pointer is not None:
                 yield distance, pointer
 
-    def tensors(self) -> Iterator[tuple[str, int, torch.Tensor]]:
-        """Every tensor held, as (kind, step, tensor)."""
-        for step, entry in self.anchors.items():
-            yield "anchor_features", step, entry.features
-            yield "anchor_pointer", step, entry.pointer
+    def recent_tensors(self) -> Iterator[tuple[str, int, torch.Tensor]]:
+        """Every tensor that the next steps will displace, as (kind, step, tensor)."""
         for step, features in self.features.items():
             yield "features", step, features
         for step, pointer in self.pointers.items():
@@ -91,9 +122,11 @@ class ObjectMemory:
     @property
     def num_bytes(self) -> int:
         """Bytes of all tensors held: bounded by the limits, whatever the length of the stream."""
-        return sum(tensor.numel() * tensor.element_size() for _, _, tensor in self.tensors())
+        anchors = sum(entry.features.nbytes + entry.pointer.nbytes for entry in self.anchors.values())
+        return anchors + sum(tensor.nbytes for _, _, tensor in self.recent_tensors())
 
     @property
     def layout(self) -> tuple[int, int]:
         """Objects of equal layout (numbers of feature maps and of pointers) can be stepped in one batch."""
-        return len(self.anchors) + len(self.features), len(self.anchors) + len(self.pointers)
+        recent = min(len(self.features), self.recent_features)
+        return len(self.anchors) + recent, len(self.anchors) + len(self.pointers)

@@ -8,9 +8,9 @@ channels, B objects.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,12 +18,16 @@ import torch.nn.functional as F
 from sam2.modeling.sam2_utils import get_1d_sine_pe
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
+from modeling.sam2.candidates import Candidates, decode_candidates, pointers_of
 from modeling.sam2.encode import Maps, encode, prepare
 from modeling.sam2.memory import Entry, ObjectMemory
 
 # Bound given to the logits of an earlier mask when they are shown to the decoder again, as the predictor does.
 PREVIOUS_LOGIT_LIMIT = 32.0
 CLICK_BATCH = 64
+
+Choice = Callable[[Candidates], Sequence[int]]
+"""Which mask is taken of each object, a row each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Outcome:
     pointer: torch.Tensor  # [B, d]
     presence: torch.Tensor  # [B, 1], logit; <= 0 means not in view
     features: torch.Tensor | None = None  # bfloat16 [B, c, f, f], the memory of this step
+    candidates: Candidates | None = None  # what was chosen from, if a choice was asked for
+    chosen: tuple[int, ...] = ()
 
     def entry(self, row: int) -> Entry:
         """What one object remembers of this step."""
@@ -86,10 +92,17 @@ class Network:
         with self._precision():
             return encode(self.model, prepare(pictures, self.image_size), self.encode_batch)
 
-    def track(self, maps: Maps, memories: Sequence[ObjectMemory], step: int) -> Outcome:
-        """Find objects of equal memory layout on the picture of ``step``."""
+    def track(
+        self, maps: Maps, memories: Sequence[ObjectMemory], step: int, choose: Choice | None = None
+    ) -> Outcome:
+        """Find objects of equal memory layout on the picture of ``step``.
+
+        Of the masks that are decoded for each the likeliest is taken, or the one that ``choose`` says.
+        """
         with self._precision():
             seen = self._look_back(maps, memories, step)
+            if choose is not None:
+                return self._chosen(maps, decode_candidates(self.model, seen, maps), choose)
             multimask = self.model._use_multimask(False, None)
             found, high_res = self._heads(seen, maps, None, None, multimask)
             return self._remember(maps, found, high_res, from_points=False)
@@ -216,6 +229,16 @@ class Network:
         )
         return _outcome(answer), answer[4]
 
+    def _chosen(self, maps: Maps, found: Candidates, choose: Choice) -> Outcome:
+        best = tuple(choose(found))
+        rows = torch.arange(found.rows(), device=self.device)
+        logits, quality = found.logits[rows, list(best)][:, None], found.quality[rows, list(best)]
+        size = (self.image_size, self.image_size)
+        high_res = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+        outcome = Outcome(logits, quality, pointers_of(self.model, found, best), found.presence)
+        remembered = self._remember(maps, outcome, high_res, from_points=False)
+        return replace(remembered, candidates=found, chosen=best)
+
     def _remember(self, maps: Maps, found: Outcome, high_res: torch.Tensor, from_points: bool) -> Outcome:
         """The same outcome with the memory of this step encoded; rounded to bfloat16 as the predictor does."""
         count = len(found.pointer)
@@ -226,9 +249,7 @@ class Network:
             object_score_logits=found.presence,
             is_mask_from_pts=from_points,
         )
-        return Outcome(
-            found.logits, found.quality, found.pointer, found.presence, features.to(torch.bfloat16)
-        )
+        return replace(found, features=features.to(torch.bfloat16))
 
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bfloat16 else nullcontext()

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
 from modeling.sam2.build import build_tracker
 from modeling.sam2.network import Network
+from modeling.sam2.policy import policy_of
 from modeling.sam2.session import Sam2Session
 from modeling.sam2.state import fingerprint
 from modeling.sam2.window import WindowSettings
+
+DEFAULT_POLICY = "official"
+
+
+class Opener(Protocol):
+    """Opens a session for a mask size (h, w) with a memory policy; ValueError for a policy that is none."""
+
+    def __call__(self, mask_size: tuple[int, int], policy: str = DEFAULT_POLICY) -> Sam2Session: ...
 
 
 def load_segmenter(
@@ -21,7 +30,7 @@ def load_segmenter(
     encode_batch: int = 8,
     object_batch: int = 16,
     bfloat16: bool = False,
-) -> Callable[[tuple[int, int]], Sam2Session]:
+) -> Opener:
     """A function that opens a session for a mask size (h, w); all its sessions share the network.
 
     Batches bound the memory used at once, ``bfloat16`` is mixed precision for GPUs: see :class:`Network`.
@@ -38,12 +47,14 @@ def load_segmenter(
     return opener(network, read_window(config))
 
 
-def opener(
-    network: Network, window: WindowSettings | None = None
-) -> Callable[[tuple[int, int]], Sam2Session]:
+def opener(network: Network, window: WindowSettings | None = None) -> Opener:
     """A function that opens sessions on a network that is already built; ``window`` gives objects windows."""
     model_hash = fingerprint(network.model)
-    return lambda mask_size: Sam2Session(network, mask_size, model_hash, window)
+
+    def open_session(mask_size: tuple[int, int], policy: str = DEFAULT_POLICY) -> Sam2Session:
+        return Sam2Session(network, mask_size, model_hash, window, policy_of(policy))
+
+    return open_session
 
 
 def read_window(config: Path) -> WindowSettings | None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from modeling.sam2.answers import detections_of, steps_of
+from modeling.sam2.answers import detections_of, extent_of, steps_of
 from modeling.sam2.followed import Followed
 from modeling.sam2.memory import ObjectMemory
-from modeling.sam2.network import Network, Outcome, Points
+from modeling.sam2.network import Choice, Network, Outcome, Points
+from modeling.sam2.policy import OFFICIAL, Notes, Policy
 from modeling.sam2.prompts import as_points, join
 from modeling.sam2.shot import Shot
 from modeling.sam2.sight import Sight
@@ -28,7 +30,8 @@ class Sam2Session:
     on a grid of ``mask_size`` (h, w) covering the whole picture. Not thread-safe: one session, one thread.
 
     With a ``window`` every object is looked for in its own part of the picture (:mod:`modeling.sam2.window`), at the
-    price of one picture encoded for each object; without, on the whole picture, as the package's predictor does.
+    price of one picture encoded for each object; without, on the whole picture, as the package's predictor does. The
+    ``policy`` decides what is remembered (:mod:`modeling.sam2.policy`); the official one is the predictor's.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Sam2Session:
         mask_size: tuple[int, int],
         model_hash: str,
         window: WindowSettings | None = None,
+        policy: Policy = OFFICIAL,
     ) -> None:
         if min(mask_size) < 1:
             raise ValueError(f"mask_size {mask_size}: height and width must be positive")
@@ -44,6 +48,7 @@ class Sam2Session:
         self._mask_size = (int(mask_size[0]), int(mask_size[1]))
         self._model_hash = model_hash
         self._window = window
+        self._policy = policy
         self._objects: dict[int, Followed] = {}
         self._next_id = 1
         self._next_step = 0
@@ -88,7 +93,8 @@ class Sam2Session:
         for group in self._groups():
             held_ones = [self._objects[key] for key in group]
             memories = [held.memory for held in held_ones]
-            outcome = self._network.track(sight.seen_by(held_ones), memories, now)
+            choice = self._choice(held_ones, now)
+            outcome = self._network.track(sight.seen_by(held_ones), memories, now, choice)
             found |= zip(group, self._take(sight, held_ones, outcome, now), strict=True)
         return {key: found[key] for key in self._objects}
 
@@ -125,7 +131,7 @@ class Sam2Session:
     def add_object(self, prompt: PromptLike) -> tuple[int, Step]:
         """Start following what the prompt marks on the newest picture; ids are never used twice."""
         now = self._now()
-        held = Followed(self._network.new_memory(), born=now)
+        held = Followed(self._new_memory(), born=now)
         step = self._apply(held, prompt, None, now)
         key = self._next_id
         self._next_id += 1
@@ -163,8 +169,10 @@ class Sam2Session:
             raise RuntimeError("no picture yet: call begin_clip and step before asking for logits")
         return logits[0]
 
-    def export_state(self) -> bytes:
-        """The exact state after the newest step. Pictures that were encoded but not stepped are not part of it."""
+    def export_state(self) -> dict[str, bytes]:
+        """The exact state after the newest step, in parts: all but ``session`` are conditioning memories, named by
+        their content. Pictures that were encoded but not stepped are not part of it.
+        """
         born = {key: held.born for key, held in self._objects.items()}
         header = Header(
             self._model_hash,
@@ -174,6 +182,8 @@ class Sam2Session:
             born,
             windowed=self._window is not None,
             focus={key: [*held.focus.place] for key, held in self._objects.items() if held.focus},
+            policy=self._policy.name,
+            notes={} if self._policy.is_official else self._noted(),
         )
         objects = {
             key: ObjectState(held.memory.ahead_of(self._next_step), held.appearance)
@@ -181,10 +191,11 @@ class Sam2Session:
         }
         return pack(header, objects)
 
-    def import_state(self, state: bytes) -> None:
+    def import_state(self, state: Mapping[str, bytes]) -> None:
         """Continue from ``export_state``; on failure (ValueError) this session is left as it was.
 
-        After it the next call is ``begin_clip``: there is no newest picture to prompt yet.
+        After it the next call is ``begin_clip``: there is no newest picture to prompt yet. A state kept by another
+        memory policy is taken: what was remembered stays, and from now on this session's policy decides.
         """
         header = read_header(state)
         if header.model != self._model_hash:
@@ -194,10 +205,15 @@ class Sam2Session:
             raise ValueError(f"session state: input size {header.image_size}, this model runs at {ours}")
         if header.windowed != (self._window is not None):
             raise ValueError("session state: search windows are on in one of the two and off in the other")
-        objects = unpack(state, header, self._network.new_memory, self._network.device)
-        focus = {key: Focus(*place) for key, place in header.focus.items()}
+        objects = unpack(state, header, self._new_memory, self._network.device)
         self._objects = {
-            key: Followed(held.memory, header.born[key], appearance=held.appearance, focus=focus.get(key))
+            key: Followed(
+                replace(held.memory, brief=header.notes.get(key, {}).get("brief")),
+                header.born[key],
+                appearance=held.appearance,
+                focus=Focus(*header.focus[key]) if key in header.focus else None,
+                notes=Notes.from_json(header.notes[key]) if key in header.notes else Notes(),
+            )
             for key, held in objects.items()
         }
         self._next_id, self._next_step = header.next_id, header.next_step
@@ -219,16 +235,31 @@ class Sam2Session:
         held.memory.anchor(now, outcome.entry(0))
         held.note(outcome, 0)
         sight.refocus(held, outcome, 0)
+        box = None if self._policy.is_official else extent_of(outcome, 0)
+        self._policy.begin(held.notes, now, None if box is None else view.outward(box))
         return steps_of(outcome, [view], self._mask_size)[0]
 
     def _take(self, sight: Sight, group: Sequence[Followed], outcome: Outcome, now: int) -> list[Step]:
         """Remember what the newest picture has shown of some objects, one for each row."""
         for row, held in enumerate(group):
-            held.memory.record(now, outcome.entry(row))
+            held.remember(outcome, row, now, self._policy)
             held.points = None
             held.note(outcome, row)
             sight.refocus(held, outcome, row)
         return steps_of(outcome, [sight.view_of(held) for held in group], self._mask_size)
+
+    def _choice(self, group: Sequence[Followed], now: int) -> Choice | None:
+        if not self._policy.wants_candidates:
+            return None
+        return lambda found: [held.choose(found, row, now, self._policy) for row, held in enumerate(group)]
+
+    def _new_memory(self) -> ObjectMemory:
+        return replace(self._network.new_memory(), by_rank=self._policy.recent != "all")
+
+    def _noted(self) -> dict[int, dict[str, object]]:
+        return {
+            key: {**held.notes.to_json(), "brief": held.memory.brief} for key, held in self._objects.items()
+        }
 
     def _groups(self) -> list[list[int]]:
         """Object ids by equal memory layout, in batches."""

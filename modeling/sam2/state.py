@@ -1,7 +1,9 @@
-"""A session's state as bytes: safetensors, with what is not a tensor as JSON in the file's metadata.
+"""A session's state in parts: safetensors, with what is not a tensor as JSON in the metadata of the first.
 
-Held: for every object its memories, pointers and appearance. Not held: pictures, feature maps, position codes
-(the network makes them again). Loading on the same machine continues bit for bit.
+The part ``session`` holds the header and what changes with every step: every object's recent memories, pointers and
+appearance. Each conditioning memory is a part of its own, named by the hash of its bytes, and the header names it.
+Not held: pictures, feature maps, position codes (the network makes them again). Loading on the same machine continues
+bit for bit.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -17,7 +20,8 @@ from safetensors.torch import load, save
 
 from modeling.sam2.memory import Entry, ObjectMemory
 
-SCHEMA = "streamrefer.sam2-session.1"
+SCHEMA = "streamrefer.sam2-session.2"
+SESSION = "session"
 _MAX_HEADER_BYTES = 1 << 22
 
 
@@ -25,7 +29,8 @@ _MAX_HEADER_BYTES = 1 << 22
 class Header:
     """What must fit (schema, model, input size, whether objects have windows) and what is continued.
 
-    Continued are counters, ids with the steps of birth, and by id the middle and side of its search window.
+    Continued are counters, ids with the steps of birth, by id the middle and side of its search window, and by id the
+    prompted steps with the names of the parts that hold their memories, and what the memory policy has noted.
     """
 
     model: str
@@ -36,6 +41,9 @@ class Header:
     schema: str = SCHEMA
     windowed: bool = False
     focus: dict[int, list[float]] = field(default_factory=dict)
+    anchors: dict[int, dict[int, str]] = field(default_factory=dict)
+    policy: str = "official"
+    notes: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,41 +63,52 @@ def fingerprint(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def pack(header: Header, objects: Mapping[int, ObjectState]) -> bytes:
-    """The state as bytes; tensors are copied to the host."""
-    tensors: dict[str, torch.Tensor] = {}
+def pack(header: Header, objects: Mapping[int, ObjectState]) -> dict[str, bytes]:
+    """The state in parts, the anchors named in the header; tensors are copied to the host."""
+    recent: dict[str, torch.Tensor] = {}
+    anchors: dict[str, bytes] = {}
+    named: dict[int, dict[int, str]] = {}
     for object_id, held in objects.items():
-        for kind, step, tensor in held.memory.tensors():
-            tensors[f"{object_id}.{kind}.{step}"] = tensor
+        for kind, step, tensor in held.memory.recent_tensors():
+            recent[f"{object_id}.{kind}.{step}"] = tensor
         if held.appearance is not None:
-            tensors[f"{object_id}.appearance.0"] = held.appearance
-    facts = {name: getattr(header, name) for name in Header.__slots__}
-    host = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return save(host, metadata={"header": json.dumps(facts, sort_keys=True)})
+            recent[f"{object_id}.appearance.0"] = held.appearance
+        for step, entry in held.memory.anchors.items():
+            data = _saved({"features": entry.features, "pointer": entry.pointer}, {"schema": SCHEMA})
+            name = hashlib.sha256(data).hexdigest()[:40]
+            anchors[name] = data
+            named.setdefault(object_id, {})[step] = name
+    facts = {name: getattr(header, name) for name in Header.__slots__} | {"anchors": named}
+    return {SESSION: _saved(recent, {"header": json.dumps(facts, sort_keys=True)}), **anchors}
 
 
-def read_header(state: bytes) -> Header:
-    """The header alone. Raises ValueError when the bytes are no session state of this schema."""
-    size = int.from_bytes(state[:8], "little")
-    if len(state) < 8 or not 0 < size <= min(_MAX_HEADER_BYTES, len(state) - 8):
-        raise ValueError("session state: not a safetensors file")
+def read_header(state: Mapping[str, bytes]) -> Header:
+    """The header alone. Raises ValueError when the parts are no session state of this schema."""
+    facts = _metadata(state)
+    schema = facts.get("schema")
+    if schema != SCHEMA:
+        raise ValueError(f"session state: schema {schema!r}, this version reads {SCHEMA!r}")
     try:
-        facts = json.loads(json.loads(state[8 : 8 + size])["__metadata__"]["header"])
-        schema = facts.get("schema")
-        if schema != SCHEMA:
-            raise ValueError(f"session state: schema {schema!r}, this version reads {SCHEMA!r}")
         facts["born"] = {int(key): int(step) for key, step in facts["born"].items()}
-        facts["focus"] = {int(key): _place(given) for key, given in facts.get("focus", {}).items()}
+        facts["focus"] = {int(key): _place(given) for key, given in facts["focus"].items()}
+        facts["anchors"] = {
+            int(key): {int(step): str(name) for step, name in given.items()}
+            for key, given in facts["anchors"].items()
+        }
+        facts["notes"] = {int(key): dict(given) for key, given in facts["notes"].items()}
         return Header(**facts)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"session state: its header cannot be read ({error})") from error
 
 
-def tensor_bytes(state: bytes) -> dict[int, dict[str, int]]:
-    """Bytes of each object's tensors by kind (anchor_features, features, pointer ...), read from the header alone."""
-    size = int.from_bytes(state[:8], "little")
+def tensor_bytes(state: Mapping[str, bytes]) -> dict[int, dict[str, int]]:
+    """Bytes of each object's memory by kind (anchors, features, pointer ...), without loading tensors."""
     found: dict[int, dict[str, int]] = {}
-    for name, about in json.loads(state[8 : 8 + size]).items():
+    for object_id, anchors in read_header(state).anchors.items():
+        found[object_id] = {"anchors": sum(len(state.get(name, b"")) for name in anchors.values())}
+    session = state[SESSION]
+    size = int.from_bytes(session[:8], "little")
+    for name, about in json.loads(session[8 : 8 + size]).items():
         if name != "__metadata__":
             object_id, kind, _ = name.split(".")
             begin, end = about["data_offsets"]
@@ -98,37 +117,62 @@ def tensor_bytes(state: bytes) -> dict[int, dict[str, int]]:
     return found
 
 
+def _saved(tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]) -> bytes:
+    return save({name: x.detach().cpu().contiguous() for name, x in tensors.items()}, metadata)
+
+
+def _metadata(state: Mapping[str, bytes]) -> dict[str, Any]:
+    session = state.get(SESSION, b"")
+    size = int.from_bytes(session[:8], "little")
+    if len(session) < 8 or not 0 < size <= min(_MAX_HEADER_BYTES, len(session) - 8):
+        raise ValueError(f"session state: its part {SESSION!r} is missing or not a safetensors file")
+    try:
+        return dict(json.loads(json.loads(session[8 : 8 + size])["__metadata__"]["header"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"session state: its header cannot be read ({error})") from error
+
+
 def _place(given: list[float]) -> list[float]:
     x, y, side = (float(value) for value in given)
     return [x, y, side]
 
 
 def unpack(
-    state: bytes, header: Header, new_memory: Callable[[], ObjectMemory], device: torch.device
+    state: Mapping[str, bytes], header: Header, new_memory: Callable[[], ObjectMemory], device: torch.device
 ) -> dict[int, ObjectState]:
-    """Every object's tensors, in the order of their ids. Raises ValueError when tensors are missing or spare."""
-    try:
-        tensors = load(state)
-    except SafetensorError as error:
-        raise ValueError(f"session state: {error}") from error
+    """Every object's tensors, in order of id. Raises ValueError when tensors or parts are missing or spare."""
     by_object: dict[int, dict[tuple[str, int], torch.Tensor]] = {key: {} for key in sorted(header.born)}
-    for name, tensor in tensors.items():
+    for name, tensor in _loaded(state, SESSION).items():
         object_id, kind, step = name.split(".")
         if int(object_id) not in by_object:
             raise ValueError(f"session state: tensor {name} belongs to no object of the header")
         by_object[int(object_id)][kind, int(step)] = tensor.to(device)
-    return {key: _object(key, parts, new_memory()) for key, parts in by_object.items()}
+    found = {}
+    for key, parts in by_object.items():
+        memory = new_memory()
+        for step, name in sorted(header.anchors.get(key, {}).items()):
+            held = _loaded(state, name)
+            memory.anchors[step] = Entry(held["features"].to(device), held["pointer"].to(device))
+        if not memory.anchors:
+            raise ValueError(f"session state: object {key} has no prompted step")
+        found[key] = _object(parts, memory)
+    return found
 
 
-def _object(object_id: int, parts: dict[tuple[str, int], torch.Tensor], memory: ObjectMemory) -> ObjectState:
-    # A file does not keep the order of its tensors; anchors and recent steps were entered in order of step.
+def _loaded(state: Mapping[str, bytes], name: str) -> dict[str, torch.Tensor]:
+    if name not in state:
+        raise ValueError(f"session state: its part {name!r} is missing")
+    try:
+        return load(state[name])
+    except SafetensorError as error:
+        raise ValueError(f"session state: part {name!r}: {error}") from error
+
+
+def _object(parts: dict[tuple[str, int], torch.Tensor], memory: ObjectMemory) -> ObjectState:
+    # A file does not keep the order of its tensors; recent steps were entered in order of step.
     for (kind, step), tensor in sorted(parts.items(), key=lambda item: item[0][1]):
-        if kind == "anchor_features":
-            memory.anchors[step] = Entry(tensor, parts["anchor_pointer", step])
-        elif kind == "features":
+        if kind == "features":
             memory.features[step] = tensor
         elif kind == "pointer":
             memory.pointers[step] = tensor
-    if not memory.anchors:
-        raise ValueError(f"session state: object {object_id} has no prompted step")
     return ObjectState(memory, parts.get(("appearance", 0)))

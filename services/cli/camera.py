@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import typer
 from rich.console import Console
@@ -11,10 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.base import is_camera_id
+from contracts.cameras import MemoryPolicy
 from services.cli.client import call, fail, gateway_address
 
 app = typer.Typer(help="Subscribe cameras.", no_args_is_help=True)
 
+POLICIES = get_args(MemoryPolicy)
 DATA = typer.Option(None, "--data", help="data folder of the running stack")
 JSON = typer.Option(False, "--json", help="print JSON")
 STYLE = typer.Option(None, "--style", help="short or detailed sentences")
@@ -23,6 +26,7 @@ INSTRUCTION = typer.Option(
     "--instruction",
     help='what to look for, in words; "" for none (captioners that follow instructions)',
 )
+POLICY = typer.Option(None, "--memory-policy", help=f"what is remembered of objects: {', '.join(POLICIES)}")
 LANGUAGE = typer.Option(None, "--language", help="language of the instruction and its answers: de, pt-BR")
 STATE_STYLE = {"live": "green", "connecting": "yellow", "degraded": "yellow", "lost": "red", "stopped": "dim"}
 
@@ -33,6 +37,7 @@ def add(
     source: str = typer.Argument(help="rtsp://, http(s)://, HLS address, or a video file"),
     loop: bool = typer.Option(False, help="files: play again and again"),
     fps: float = typer.Option(4.0, help="frames a second given to the models"),
+    memory_policy: str | None = POLICY,
     style: str | None = STYLE,
     instruction: str | None = INSTRUCTION,
     language: str | None = LANGUAGE,
@@ -50,6 +55,10 @@ def add(
     if not 0 < fps <= 30:
         fail(f"--fps wants more than 0 and at most 30, not {fps:g}", 2)
     body = {"camera_id": camera_id, "source": place, "loop": loop, "sample_fps": fps}
+    if memory_policy is not None:
+        if memory_policy not in POLICIES:
+            fail(f"--memory-policy is one of {', '.join(POLICIES)}, not {memory_policy}", 2)
+        body["memory_policy"] = memory_policy
     body |= wording(style, instruction, language)
     added = call(gateway_address(data), "POST", "/v1/cameras", json=body)
     typer.echo(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts import topics
 from contracts.base import CAMERA_ID_PATTERN
-from contracts.cameras import LONGEST_INSTRUCTION, CameraSettings, Language, Style
+from contracts.cameras import LONGEST_INSTRUCTION, CameraSettings, Language, MemoryPolicy, Style
 from modeling.pixelrefer.prompt import clean_words
 from services.gateway.feed import Feed
 from services.gateway.problems import Problem
@@ -40,6 +40,9 @@ class NewCamera(Wording):
     loop: bool = False
     realtime: bool = True
     sample_fps: float = Field(4.0, gt=0, le=30)
+    memory_policy: MemoryPolicy | None = Field(
+        None, description="what the tracker remembers of objects; the tracker's own setting if none"
+    )
 
 
 def view(feed: Feed, camera: CameraSettings) -> dict[str, Any]:
@@ -52,6 +55,7 @@ def view(feed: Feed, camera: CameraSettings) -> dict[str, Any]:
         "wanted": camera.wanted,
         "loop": camera.loop,
         "sample_fps": camera.sample_fps,
+        "memory_policy": camera.memory_policy,
         "style": camera.style,
         "instruction": camera.instruction,
         "language": camera.language,

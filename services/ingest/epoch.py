@@ -72,6 +72,7 @@ class Epoch:
             packets=0,
             size_bytes=0,
             sample_fps=self.camera.sample_fps,
+            memory_policy=self.camera.memory_policy,
             ref=None,
             end=None,
             cause=None,

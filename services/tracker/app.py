@@ -29,7 +29,8 @@ log = logging.getLogger("streamrefer.tracker")
 
 NEEDS = ("kafka_bootstrap", "s3_endpoint")
 
-SegmenterOpener = Callable[[tuple[int, int]], Segmenter]
+SegmenterOpener = Callable[..., Segmenter]
+"""Opens a session for a mask size (h, w) and, where a camera wants one of its own, a memory policy."""
 
 
 class TrackerService(Replica):
@@ -89,9 +90,10 @@ def load(own: TrackerSettings) -> SegmenterOpener:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return load_segmenter(own.weights, device, bfloat16=device.startswith("cuda"))
+        opened = load_segmenter(own.weights, device, bfloat16=device.startswith("cuda"))
     except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(f"tracker weights in {own.weights} cannot be used: {error}") from error
+    return lambda size, policy=own.memory_policy: opened(size, policy)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from contracts.cameras import MemoryPolicy
 from operators.hardware import Hardware
 from operators.track import TrackSettings
 from pipelines.camera import StreamSettings
@@ -37,6 +38,7 @@ class TrackerSettings(BaseModel):
     decode_hardware: str = Field(
         "off", description="off, auto, or a device of FFmpeg's (cuda, vaapi ...); software where it fails"
     )
+    memory_policy: MemoryPolicy = Field("official", description="of cameras that name none")
     max_side_px: int = Field(640, ge=64, le=4096, description="pictures are kept no larger than this")
     mask_side_px: int = Field(256, ge=16, le=2048, description="longer side of masks")
     max_tracks: int = Field(8, ge=1, le=256, description="objects followed per camera; cost is linear in it")

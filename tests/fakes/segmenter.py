@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -53,11 +53,18 @@ class ColourSegmenter:
     def embedding(self, object_id: int) -> np.ndarray | None:
         return np.eye(256, dtype=np.float32)[self.colours[object_id]]
 
-    def export_state(self) -> bytes:
-        return json.dumps([self.next_id, list(self.colours.items())]).encode()
+    def export_state(self) -> dict[str, bytes]:
+        """Every object's colour is a part of its own, as a conditioning memory is."""
+        colours = {f"colour-{colour}": bytes([colour]) for colour in self.colours.values()}
+        return {"session": json.dumps([self.next_id, list(self.colours.items())]).encode(), **colours}
 
-    def import_state(self, state: bytes) -> None:
-        self.next_id, items = json.loads(state)
+    def import_state(self, state: Mapping[str, bytes]) -> None:
+        if "session" not in state:
+            raise ValueError("session state: its part 'session' is missing")
+        self.next_id, items = json.loads(state["session"])
+        for _, colour in items:
+            if f"colour-{colour}" not in state:
+                raise ValueError(f"session state: its part 'colour-{colour}' is missing")
         self.colours = dict(items)
 
     def _step(self, colour: int) -> Step:

@@ -57,6 +57,8 @@ class Camera:
         fps: int = 8,
         sample_fps: float = 4.0,
         picture_limit: int = 400,
+        pictures: Sequence[np.ndarray] | None = None,
+        memory_policy: str | None = None,
     ) -> None:
         self.camera_id, self.epoch_start_s, self.fps, self.sample_fps = (
             camera_id,
@@ -65,7 +67,8 @@ class Camera:
             sample_fps,
         )
         self.seq, self.end_s = 0, epoch_start_s
-        self._pictures = squares(picture_limit)
+        self._pictures = squares(picture_limit) if pictures is None else pictures
+        self.memory_policy = memory_policy
 
     def segment(
         self, duration_s: float = 1.0, video: bytes | None = None, ref: str | None = None
@@ -93,6 +96,7 @@ class Camera:
             start_s=start_s,
             end_s=end_s,
             sample_fps=self.sample_fps,
+            memory_policy=self.memory_policy,
             ingested_at=end_s,
             **more,
         )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from modeling.sam2.network import Network
 from modeling.sam2.segmenter import opener
@@ -15,6 +19,7 @@ from modeling.sam2.values import Step
 from recipes.parity.official_sam2 import Act, OfficialRun
 from tests.modeling.sam2_models import noise, recorded_network, recorded_pictures, tiny_network
 
+ROOT = Path(__file__).resolve().parents[2]
 MASK_SIZE = (45, 60)
 ONE, TWO, THREE, FOUR = 1, 2, 3, 4
 
@@ -109,7 +114,7 @@ def same(ours: list, theirs: list) -> bool:
 
 
 def test_forgetting_what_cannot_be_read_changes_nothing() -> None:
-    pictures = recorded_pictures(48)
+    pictures = recorded_pictures(64)
     network = recorded_network()
     ours = run(open_session(network), pictures, STORY, clip=16)
     present = 0
@@ -131,6 +136,52 @@ def test_clip_lengths_do_not_matter(clip: int) -> None:
         for name in a:
             torch.testing.assert_close(a[name][0], b[name][0], atol=1e-4, rtol=0)
             assert (a[name][1].mask != b[name][1].mask).mean() < 1e-3
+
+
+def test_with_pictures_encoded_one_by_one_clips_of_any_length_are_the_same_bits() -> None:
+    pictures, network = recorded_pictures(16), Network(recorded_network().model, encode_batch=1)
+    whole = run(open_session(network), pictures, STORY, clip=16)
+    for clip in (1, 3, 8):
+        assert same(run(open_session(network), pictures, STORY, clip=clip), whole), f"clips of {clip}"
+
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+import torch
+from safetensors.torch import save_file
+from tests.modeling.test_sam2_session import open_session, tiny_network, noise
+
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+session = open_session(tiny_network())
+session.import_state({part.name: part.read_bytes() for part in (folder / "state").iterdir()})
+session.begin_clip(noise(4, seed=7))
+told = {}
+for step in range(4):
+    session.step()
+    told |= {f"{step}.{key}": session.logits(key).contiguous() for key in session.object_ids}
+save_file(told, folder / "told")
+"""
+
+
+def test_another_process_continues_bit_for_bit(tmp_path: Path) -> None:
+    session, ids = open_session(tiny_network()), {}
+    for step, picture in enumerate(noise(9)):
+        session.begin_clip([picture])
+        session.step()
+        act_out(session, [click(step, step, 0.3, 0.5)] if step in (0, 4) else [], ids)
+    (tmp_path / "state").mkdir()
+    for name, data in session.export_state().items():
+        (tmp_path / "state" / name).write_bytes(data)
+    subprocess.run([sys.executable, "-c", ELSEWHERE, str(tmp_path)], check=True, cwd=ROOT, timeout=120)
+    told = load_file(tmp_path / "told")
+    session.begin_clip(noise(4, seed=7))
+    for step in range(4):
+        session.step()
+        for key in session.object_ids:
+            assert torch.equal(told.pop(f"{step}.{key}"), session.logits(key))
+    assert not told
 
 
 def test_a_restored_session_continues_bit_for_bit() -> None:
@@ -180,12 +231,31 @@ def test_states_of_other_models_are_refused() -> None:
     fresh = open_session(other)
     with pytest.raises(ValueError, match="model with other weights"):
         fresh.import_state(state)
-    for broken in (b"", b"nonsense that is long enough", state[:-10], state[:100]):
-        with pytest.raises(ValueError, match="session state"):
-            open_session(tiny_network()).import_state(broken)
+    for name, part in state.items():
+        for broken in (b"", b"nonsense that is long enough", part[:-10], part[:100]):
+            with pytest.raises(ValueError, match="session state"):
+                open_session(tiny_network()).import_state({**state, name: broken})
+        with pytest.raises(ValueError, match=f"part '{name}' is missing"):
+            open_session(tiny_network()).import_state({key: x for key, x in state.items() if key != name})
     again = open_session(tiny_network())
     again.import_state(state)
     assert again.object_ids == session.object_ids
+
+
+def test_conditioning_memories_are_parts_that_stay_the_same() -> None:
+    session, states, ids = open_session(tiny_network()), [], {}
+    for step, picture in enumerate(noise(8)):
+        session.begin_clip([picture])
+        session.step()
+        one = block(step, ONE)
+        two = Act(step, TWO, mask=one.mask[::-1].copy())
+        act_out(session, [one, two] if step in (0, 5) else [], ids)
+        states.append(session.export_state())
+    lasting = [state.keys() - {"session"} for state in states]
+    assert [len(names) for names in lasting] == [2] * 5 + [4] * 3
+    assert lasting[0] < lasting[5] == lasting[7]
+    assert all(states[0][name] == states[7][name] for name in lasting[0])
+    assert len({state["session"] for state in states}) == 8
 
 
 def test_ids_are_not_used_twice() -> None:
@@ -258,6 +328,24 @@ def test_a_mask_is_followed_from_where_it_is() -> None:
     assert session.embedding(key).shape == (32,)
 
 
+def test_pictures_of_another_size_are_the_same_view() -> None:
+    """A camera that changes its size in the middle, also after a take-over: masks stay on the session's grid."""
+    network = tiny_network()
+    session, (first, second) = open_session(network), noise(2)
+    large = second.repeat(2, axis=0).repeat(3, axis=1)
+    session.begin_clip([first])
+    session.step()
+    key, _ = session.add_object(block(0, ONE))
+    state = session.export_state()
+    session.begin_clip([large, second])
+    told = [session.step()[key].mask.shape for _ in range(2)]
+    again = open_session(network)
+    again.import_state(state)
+    again.begin_clip([large])
+    told.append(again.step()[key].mask.shape)
+    assert told == [MASK_SIZE] * 3 and again.object_ids == session.object_ids
+
+
 def test_memory_is_bounded_by_the_limits() -> None:
     session = open_session(tiny_network())
     held, ids = [], {}
@@ -284,7 +372,7 @@ def test_five_thousand_steps_hold_as_much_as_sixteen() -> None:
                 session.remove_object(key)
             if step > 16:
                 held.add(session.num_bytes)
-        written.append(len(session.export_state()))
+        written.append(sum(map(len, session.export_state().values())))
     assert len(held) == 1
     assert max(written) - min(written) < 256, "names hold the numbers of steps, which grow by digits"
     assert session.object_ids == tuple(ids.values())

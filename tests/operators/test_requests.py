@@ -9,10 +9,9 @@ import numpy as np
 
 from operators.requests import Request
 from operators.track import Tracker, TrackSettings
-from operators.track_state import TrackerState
 from operators.types import Clip, Prompt, TrackedClip
 from tests.fakes.segmenter import ColourSegmenter
-from tests.operators.test_track import BLUE, GREEN, QUIET, RED, STILL, clips, told
+from tests.operators.test_track import BLUE, GREEN, QUIET, RED, STILL, clips, through_bytes, told
 
 ALONE = replace(QUIET, grid_every=0)
 FIRST = "yard-1-0001"
@@ -34,7 +33,7 @@ def play(
     for at, clip in enumerate(given):
         out.append(tracker.push(clip, asked.get(at, ())))
         if die:
-            state = TrackerState.from_bytes(tracker.snapshot().to_bytes())
+            state = through_bytes(tracker)
             tracker = Tracker.restore(state, ColourSegmenter(), settings)
     return out
 
@@ -191,6 +190,6 @@ def test_notes_of_the_pipeline_stay_with_the_tracker() -> None:
     tracker = Tracker("yard", ColourSegmenter(), ALONE)
     tracker.push(clips([STILL])[0])
     tracker.notes = {"seen": [1, 2]}
-    state = TrackerState.from_bytes(tracker.snapshot().to_bytes())
+    state = through_bytes(tracker)
     assert Tracker.restore(state, ColourSegmenter()).notes == {"seen": [1, 2]}
     assert Tracker.restore_roughly(state, ColourSegmenter()).notes == {"seen": [1, 2]}

@@ -13,10 +13,10 @@ from operators.carry import carry
 from operators.masks import box_of, overlap, resized
 from operators.requests import Request
 from operators.track import Tracker, TrackSettings
-from operators.track_state import TrackerState
 from operators.types import Clip, Frame, Outcome, Prompt
 from services.tracker.settings import EMBEDDED
 from synthetic.world import sample_stream
+from tests.operators.test_track import through_bytes
 
 FPS = 4.0
 GRID = (192, 256)
@@ -107,7 +107,7 @@ def test_the_same_follows_after_a_restore(scene: Scene, open_session) -> None:
     ]
     straight = Tracker("yard", open_session(GRID), ALONE)
     straight.push(scene.clip(0, 0, 6), asked)
-    state = TrackerState.from_bytes(straight.snapshot().to_bytes())
+    state = through_bytes(straight)
     broken = Tracker.restore(state, open_session(GRID), ALONE)
     drop = Request(track_id="yard-1-0001", deed="drop", frame=3)
     one, other = (tracker.push(scene.clip(1, 6, 12), [drop]) for tracker in (straight, broken))

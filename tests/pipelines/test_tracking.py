@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from contracts import topics
@@ -182,6 +185,7 @@ def test_a_crash_anywhere_changes_nothing_that_is_committed() -> None:
         assert by_camera(ids(partition)) == whole, f"after crash {crashes}"
         refs = [ClipRecord.from_bytes(v).evidence_ref for v in partition.values(topics.CLIPS)]
         assert all(store.exists(ref) for ref in refs)
+        assert held(partition, store) == set(store.list("checkpoints/"))
     assert crashes > 50
 
 
@@ -192,13 +196,46 @@ def test_commit_order_objects_then_checkpoint_then_manifest_then_transaction() -
     starts = [d for d in first if d.startswith("before")]
     kinds = [d.split()[1] if d == "before transaction" else d.split()[2].split("/")[0] for d in starts]
     assert kinds[0] == "clips" and kinds[-3:] == ["checkpoints", "manifests", "transaction"]
+    checkpoints = [deed for deed in starts if deed.startswith("before put checkpoints/")]
+    assert all("/parts/" in deed for deed in checkpoints[:-1]) and "/parts/" not in checkpoints[-1]
+    assert len(checkpoints) > 2
 
 
-def test_old_checkpoints_and_manifests_go() -> None:
-    _, store = run(two_cameras())
-    assert len(store.list("checkpoints/door/")) <= 2
-    assert len(store.list("checkpoints/yard/")) <= 2
-    assert len(store.list("manifests/")) <= 2
+def held(partition: FakePartition, store: MemoryObjects) -> set[str]:
+    """Names of all objects of memory that the committed manifest and the one before it name."""
+    newest = Manifest.from_bytes(store.get(partition.metadata))
+    before = Manifest.from_bytes(store.get(newest.previous))
+    assert set(store.list("manifests/")) == {partition.metadata, newest.previous}
+    return newest.objects | before.objects
+
+
+def test_old_checkpoints_parts_and_manifests_go() -> None:
+    partition, store = run(two_cameras())
+    assert set(store.list("checkpoints/")) == held(partition, store)
+
+
+def test_lasting_parts_are_written_once() -> None:
+    deeds: list[str] = []
+    camera = Camera("door")
+    sent = [*(camera.segment() for _ in range(16)), camera.end()]
+    partition = FakePartition([as_record(header, video, at) for at, (header, video) in enumerate(sent)])
+    store = MemoryObjects(deeds.append)
+    partition.work(tracking(store))
+    written = [deed for deed in deeds if deed.startswith("after put checkpoints/door/parts/")]
+    assert len(written) == len(set(written)), "no part twice"
+    colours = [deed for deed in written if len(store.objects.get(deed.split()[-1], b"12")) == 1]
+    assert len(colours) == 2 and len(partition.values(topics.CLIPS)) == 4
+
+
+def test_a_takeover_leaves_nothing_that_nobody_names() -> None:
+    records = two_cameras()
+    partition, store = FakePartition(records[:6]), MemoryObjects()
+    for count in range(6, len(records) + 1):  # another replica for every record
+        partition.records = records[:count]
+        partition.work(tracking(store))
+        if partition.metadata and Manifest.from_bytes(store.get(partition.metadata)).previous:
+            assert set(store.list("checkpoints/")) == held(partition, store), f"after record {count}"
+    assert by_camera(ids(partition)) == by_camera(ids(run(records)[0]))
 
 
 @pytest.mark.parametrize("damage", [None, b"not a checkpoint"])
@@ -214,6 +251,34 @@ def test_a_lost_or_foreign_checkpoint_starts_fresh_without_using_an_id_twice(dam
     opened = [e.track_id for e in events if e.kind == "opened"]
     assert len(opened) == len(set(opened)) and len(opened) > 4
     assert len(partition.values(topics.CLIPS)) == len(run(records)[0].values(topics.CLIPS))
+
+
+def test_checkpoints_of_the_older_layout_are_refused_and_the_stream_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    records = two_cameras(garbage=False)
+    partition, store = FakePartition(records[:12]), MemoryObjects()
+    partition.work(tracking(store))
+    manifest = Manifest.from_bytes(store.get(partition.metadata))
+    old = {"schema_version": 1, "partition": 0, "settled": manifest.settled, "cameras": {}}
+    for camera_id, position in manifest.cameras.items():
+        archive = io.BytesIO()
+        np.savez(archive, header=np.frombuffer(b'{"schema": "streamrefer.tracker.1"}', np.uint8))
+        store.put(position.checkpoint_ref, archive.getvalue())
+        old["cameras"][camera_id] = position.model_dump(exclude={"parts"})
+    partition.metadata = "manifests/0000/old.json"
+    store.put(partition.metadata, json.dumps(old).encode())
+    partition.records = records
+    partition.work(tracking(store))
+    assert "unusable, tracking starts fresh: tracker state: not a safetensors file" in caplog.text
+    assert len(partition.values(topics.CLIPS)) == len(run(records)[0].values(topics.CLIPS))
+    opened = [
+        e.track_id
+        for v in partition.values(topics.EVENTS)
+        if (e := TrackEvent.from_bytes(v)).kind == "opened"
+    ]
+    assert len(opened) == len(set(opened)) > 4
+    assert not store.exists("manifests/0000/old.json")
 
 
 def test_a_lost_manifest_starts_fresh() -> None:
@@ -246,6 +311,29 @@ def test_a_clip_that_always_fails_becomes_a_gap_after_three_tries() -> None:
         assert failures < 10
     assert failures == 4  # two for each of two clips; the third try gives up
     assert [Gap.from_bytes(v).reason for v in partition.values(topics.GAPS)] == ["undecodable"] * 2
+
+
+def test_a_camera_chooses_its_memory_policy_and_a_change_keeps_its_tracks() -> None:
+    cameras = [
+        Camera("door", EPOCH_START_S, memory_policy="skip-absent"),
+        Camera("door", EPOCH_START_S + 8, memory_policy="distractor"),
+    ]
+    sent = [part for camera in cameras for part in [*(camera.segment() for _ in range(8)), camera.end()]]
+    partition, store, wanted = (
+        FakePartition([as_record(h, v, at) for at, (h, v) in enumerate(sent)]),
+        MemoryObjects(),
+        [],
+    )
+
+    def opened(size: tuple[int, int], policy: str = "usual") -> ColourSegmenter:
+        wanted.append(policy)
+        return ColourSegmenter()
+
+    maker = TrackerMaker(store, opened, "colours", settings=SETTINGS)
+    partition.work(Tracking(store, FakeClock(EPOCH_START_S), maker))
+    assert wanted == ["skip-absent", "distractor"]
+    clips = [ClipRecord.from_bytes(v) for v in partition.values(topics.CLIPS)]
+    assert len(clips) == 4 and clips[1].track_ids == clips[2].track_ids != []
 
 
 def test_a_silent_camera_is_closed_by_the_clock() -> None:

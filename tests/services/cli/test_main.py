@@ -82,6 +82,15 @@ def test_a_camera_of_an_impossible_frame_rate_is_refused(fps: str) -> None:
     assert answer.exit_code == 2 and "--fps wants more than 0" in answer.stderr
 
 
+def test_a_memory_policy_that_nobody_knows_is_refused() -> None:
+    answer = _run("camera", "add", "door", "rtsp://door/cam", "--memory-policy", "best")
+    assert answer.exit_code == 2
+    assert (
+        "--memory-policy is one of official, skip-absent, quality, motion, distractor, not best"
+        in answer.stderr
+    )
+
+
 @pytest.mark.parametrize("command", [("ledger",), ("camera", "list"), ("watch",)])
 def test_an_unreadable_settings_file_is_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
