@@ -123,6 +123,16 @@ class CameraStream:
         if self._parts is not None and self._held and now_s - self.arrived_at >= self._settings.stall_s:
             yield from self._leave(self._chunker.end(self._end_s))
 
+    def close_now(self) -> Iterator[Span]:
+        """Close the pending clip: somebody waits for it."""
+        if self.pending and self._held:
+            yield from self._leave(self._chunker.end(self._end_s))
+
+    @property
+    def end_s(self) -> float:
+        """Camera time up to which segments have been taken."""
+        return self._end_s
+
     @property
     def _chunker(self) -> Chunker:
         assert self._parts is not None, "no segment of any epoch has come yet"

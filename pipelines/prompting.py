@@ -38,8 +38,6 @@ MOST_CARRIED = 4
 """Prompts on past pictures in one clip; each follows its object up to the present on its own."""
 MOST_PICTURES = 32
 """On the way from a past picture to the present; more are thinned out."""
-EARLY_S = 2.0
-"""A prompt without a time may take effect on a picture so much older than itself."""
 SILENT_S = 5.0
 """After this long beyond its time a prompt of a camera that sends nothing is refused without a clip."""
 
@@ -118,6 +116,15 @@ class Prompting:
         book.hold(clip, evidence_ref)
         tracker.notes = book.notes()
         return outputs_of(topics.PROMPTS, clip.camera_id, [answer for _, answer in answers])
+
+    def waits(self, camera_id: str, tracker: Tracker | None, until_s: float) -> bool:
+        """Whether a prompt would take effect in a clip that ended at ``until_s`` (camera time)."""
+        asked = self._inbox.of(camera_id)
+        wanted = [a.prompt for a in asked if not _is_for_later(a.prompt, until_s)]
+        if not wanted:
+            return False
+        book, now_s = PromptBook.of(camera_id, dict(tracker.notes) if tracker else {}), self._clock.now()
+        return any(p.valid_until > now_s and book.entry(p.prompt_id) is None for p in wanted)
 
     def overdue(self, camera_id: str, tracker: Tracker | None) -> list[PromptAnswer]:
         """Refusals of prompts that no clip has come for: the camera is silent, or far behind."""
@@ -230,18 +237,22 @@ class Prompting:
 def frame_of(prompt: TrackPrompt, clip: Clip) -> int | None:
     """Position in the clip at which a prompt takes effect; -1: it is about an earlier picture; None: a later clip.
 
-    Without a time it is the first sampled frame after it was asked. Clips are tracked when they are complete, so that
-    may be the last frame of one that was complete already.
+    Without a time it is the first sampled frame after it was asked, or the last one before the clip's end.
     """
     times_s = [frame.time_s for frame in clip.frames]
-    if prompt.mark is not None and prompt.at_s is not None:
-        if prompt.at_s >= clip.end_s:
-            return None
-        return _nearest(times_s, prompt.at_s) if prompt.at_s >= clip.start_s else -1
-    if prompt.mark is not None and clip.end_s + EARLY_S < prompt.asked_at:
+    if _is_for_later(prompt, clip.end_s):
         return None
+    if prompt.mark is not None and prompt.at_s is not None:
+        return _nearest(times_s, prompt.at_s) if prompt.at_s >= clip.start_s else -1
     after = [at for at, time_s in enumerate(times_s) if time_s >= prompt.asked_at]
     return after[0] if after else len(times_s) - 1
+
+
+def _is_for_later(prompt: TrackPrompt, end_s: float) -> bool:
+    """Whether the picture that a prompt is about comes after ``end_s``; without a mark any picture will do."""
+    if prompt.mark is None:
+        return False
+    return end_s < prompt.asked_at if prompt.at_s is None else end_s <= prompt.at_s
 
 
 _REQUESTS: dict[Deed, str] = {"follow": "mark", "correct": "mark"}

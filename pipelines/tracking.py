@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 OFFSETS_AFTER_S = 5.0
 IDLE_S = 600.0
+HURRIED_FRAMES = 4  # a clip that a prompt waits for is closed when it has so many
 MAX_STRIKES = 3  # a clip that fails so often is given up as a gap, so that it cannot stop its partition
 
 
@@ -123,6 +124,8 @@ class Tracking:
             for camera_id, camera in list(work.cameras.items()):
                 yield from self._settle(work, camera, camera.stream.close_stalled(now_s))
                 yield from self._refuse_overdue(work, camera_id, camera)
+                if self._is_awaited(camera_id, camera):
+                    yield from self._settle(work, camera, camera.stream.close_now())
                 if camera.stream.needed_offset is None and now_s - camera.stream.arrived_at > IDLE_S:
                     del work.cameras[camera_id]  # made again from the ledger when it sends something
                     self.lag_s.pop(camera_id, None)
@@ -170,6 +173,13 @@ class Tracking:
             else:
                 step = self._clip_step(work, camera, span, span.item)
             yield from self._commit(work, step)
+
+    def _is_awaited(self, camera_id: str, camera: CameraWork) -> bool:
+        """Whether somebody waits for the pending clip, and there is something of it."""
+        stream = camera.stream
+        return stream.pending >= HURRIED_FRAMES and self._prompting.waits(
+            camera_id, camera.tracker, stream.end_s
+        )
 
     def _refuse_overdue(self, work: PartitionWork, camera_id: str, camera: CameraWork) -> Iterator[Commit]:
         if late := self._prompting.overdue(camera_id, camera.tracker):

@@ -144,21 +144,32 @@ def test_the_page_and_its_pictures_are_served(run: Run) -> None:
 def test_a_click_becomes_a_track_that_is_narrated_under_its_name(run: Run) -> None:
     """On a second camera of the same stack: from a place on the picture to words about a named object."""
     address, camera = run.stack.settings.gateway_url, "gate"
-    body = {"camera_id": camera, "source": str(run.film.path)}
+    body = {"camera_id": camera, "source": str(run.film.path), "loop": True}
     httpx.post(f"{address}/v1/cameras", json=body, timeout=20).raise_for_status()
-    clip = _wait_for(run, lambda found: [c for c in found.clips if c.camera_id == camera])[-1]
-    frame = clip.frames[-1]
-    number, x, y = run.film.place(frame.pts_s)
-    asked = {"kind": "follow", "mark": {"points": [{"x": x, "y": y}]}, "name": "Tom's", "at_s": frame.time_s}
-    answer = httpx.post(f"{address}/v1/cameras/{camera}/prompts", json=asked, timeout=60)
-    assert answer.status_code == 200, answer.text
-    track = answer.json()["track_id"]
-    spoken = _wait_for(
-        run, lambda found: [n for n in found.narrations if n.track_ids == [track] and n.text and n.name]
-    )
+    try:
+        number, track = _click(run, camera)
+        spoken = _wait_for(
+            run, lambda found: [n for n in found.narrations if n.track_ids == [track] and n.text and n.name]
+        )
+    finally:
+        httpx.delete(f"{address}/v1/cameras/{camera}", timeout=20)
     assert {narration.name for narration in spoken} == {"Tom's"}
     updates = [u for u in read_results(run.stack.settings.kafka_bootstrap).tracks if u.track_id == track]
     assert run.film.object_of(updates) == number, run.film.names[number]
+
+
+def _click(run: Run, camera: str) -> tuple[int, str]:
+    """Click on the largest object of the newest picture; on a slow machine again, on a newer one."""
+    address = f"{run.stack.settings.gateway_url}/v1/cameras/{camera}/prompts"
+    for _ in range(4):
+        clip = _wait_for(run, lambda found: [c for c in found.clips if c.camera_id == camera][-1:])[0]
+        number, x, y = run.film.place(clip.frames[-1].pts_s)
+        asked = {"kind": "follow", "mark": {"points": [{"x": x, "y": y}]}, "at_s": clip.frames[-1].time_s}
+        answer = httpx.post(address, json={**asked, "name": "Tom's", "timeout_s": 60}, timeout=90).json()
+        if "track_id" in answer:
+            return number, answer["track_id"]
+        assert answer["code"] in ("no_answer", "too_late", "too_old"), answer
+    raise AssertionError("never in time")
 
 
 def _wait_for(run: Run, wanted) -> list:
@@ -166,5 +177,5 @@ def _wait_for(run: Run, wanted) -> list:
     while time.monotonic() < deadline:
         if found := wanted(read_results(run.stack.settings.kafka_bootstrap)):
             return found
-        time.sleep(2)
+        time.sleep(1)
     raise AssertionError("waited too long")

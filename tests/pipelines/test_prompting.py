@@ -184,6 +184,28 @@ def test_pictures_that_are_not_held_any_more_are_refused(cut: bool) -> None:
     assert [a.code for a in answers(partition)] == ["too_old"]
 
 
+def test_a_clip_that_somebody_waits_for_is_closed_at_once() -> None:
+    inbox, camera, store = PromptInbox(), Camera(), MemoryObjects()
+    worker, partition = tracking(store, inbox), FakePartition(segments(2, camera))
+    partition.work(worker)
+    assert partition.outputs == []
+    inbox.take(prompt(at_s=START_S + 0.1).to_bytes(), 0, START_S)
+    inbox.take(prompt(2, at_s=START_S + 2.1).to_bytes(), 1, START_S)
+    for commit in worker.tick():
+        partition.transact(commit)
+    assert [(a.prompt_id, a.code) for a in answers(partition)] == [("p-1", "followed")]
+    assert list(worker.tick()) == [], "nobody waits for more"
+    for record in segments(3, camera, first=2):
+        for commit in worker.handle(record):
+            partition.transact(commit)
+        for commit in worker.tick():
+            partition.transact(commit)
+    clips = [ClipRecord.from_bytes(value) for value in partition.values(topics.CLIPS)]
+    assert [(c.start_s - START_S, c.end_s - START_S) for c in clips] == [(0, 2), (2, 3)]
+    assert [frame.index for clip in clips for frame in clip.frames] == list(range(12))
+    assert {a.prompt_id for a in answers(partition)} == {"p-1", "p-2"}
+
+
 def test_a_crash_anywhere_changes_neither_ids_nor_answers() -> None:
     track = f"door-{round(START_S * 1000)}-0001"
     given = [
@@ -313,8 +335,8 @@ def test_the_inbox_is_bounded() -> None:
         ({"at_s": START_S + 1.0}, None),
         ({"asked_at": START_S + 0.3}, 2),
         ({"asked_at": START_S - 9}, 0),
-        ({"asked_at": START_S + 2.9}, 3),
-        ({"asked_at": START_S + 3.1}, None),
+        ({"asked_at": START_S + 0.9}, 3),
+        ({"asked_at": START_S + 1.1}, None),
         ({"kind": "pin", "track_id": "a", "asked_at": START_S + 9}, 3),
         ({"kind": "pin", "track_id": "a", "asked_at": START_S + 9, "at_s": START_S - 9}, 3),
     ],
