@@ -162,7 +162,7 @@ def _narrate(
 
 
 def _finish(events: Events, summary: Summary, view: NarrationView) -> None:
-    """Wait for the last clip, and for the narrator to have dealt with it."""
+    """Wait for the last clip, and for the narrator to have dealt with it; a slow machine may take its time."""
     deadline = time.monotonic() + FINISH_TIMEOUT_S
     quiet_since = time.monotonic()
     while time.monotonic() < deadline:
@@ -171,7 +171,7 @@ def _finish(events: Events, summary: Summary, view: NarrationView) -> None:
         dealt = summary.last_clip is None or summary.last_clip in summary.answered
         if summary.ended and dealt and time.monotonic() - quiet_since > 2.0:
             return
-        if time.monotonic() - quiet_since > QUIET_S and (summary.ended or not summary.clips):
+        if time.monotonic() - quiet_since > QUIET_S and (summary.ended or not summary.was_live):
             return
 
 

@@ -23,6 +23,7 @@ class Summary:
     answered: set[str] = field(default_factory=set)  # clips with at least one record of the narrator
     last_clip: str | None = None
     last_state: dict[str, Any] = field(default_factory=dict)
+    was_live: bool = False  # it sent video, so there is a last clip to come
 
     def take(self, name: str, data: dict[str, Any]) -> None:
         """Count one event of the gateway's stream."""
@@ -41,6 +42,7 @@ class Summary:
             self._narration(data)
         elif name == "camera.state":
             self.last_state = data
+            self.was_live |= data["state"] == "live"
 
     def _narration(self, data: dict[str, Any]) -> None:
         self.answered.add(data["clip_id"])

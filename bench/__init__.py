@@ -1,0 +1,1 @@
+"""Benchmarks: each file asks one question and answers it by ratios against a baseline measured in the same run."""
