@@ -6,6 +6,7 @@ Nothing is known of depth there, nor of contacts.
 
 from __future__ import annotations
 
+import colorsys
 from dataclasses import replace
 
 import numpy as np
@@ -16,14 +17,17 @@ from synthetic.grammar import STRANGER, Attributes, Direction, Ending
 from synthetic.palette import ALL_COLOURS
 from synthetic.truth import ObjectTruth, SyntheticClip
 
-CLEAR_SHARE = 0.45
-"""Share of a thing's pixels that its colour must cover to be told."""
+CLEAR_SHARE, LEAD = 0.33, 1.4
+"""A thing's colour is told if it covers this share of its pixels, and so many times as many as the next colour:
+real things have several colours, and people still name the one that prevails."""
 MOVED_SHARE = 0.05
 """A shorter way, in picture widths, is standing still."""
 RESTLESS_SHARE = 0.12
 """Things that come back to where they were after a longer way than this have nothing true to be told."""
 GONE_S, STOOD_S = 0.5, 0.7
 BORDER_SHARE = 0.02
+TINTED_SHARE = 0.5
+"""Of the things, those dyed one colour: textures of many colours would leave most without a word."""
 HEIGHTS = (180, 240)
 MIN_PX = 24
 
@@ -45,8 +49,29 @@ def sample_stranger_clip(seed: int, frames: int = 16, fps: float = 4.0, width: i
     channels = rng.permutation(3) if rng.uniform() < 0.5 else np.arange(3)
     pictures = np.ascontiguousarray(clip.frames[::step, top : top + height][..., channels])
     ids = np.ascontiguousarray(clip.ids[::step, top : top + height])
+    for key in range(1, len(clip.objects) + 1):
+        if rng.uniform() < TINTED_SHARE:
+            _tint(pictures, ids == key, rng)
     objects = tuple(_seen(it, k + 1, pictures, ids, step, top) for k, it in enumerate(clip.objects))
     return SyntheticClip(pictures, ids, fps, objects)
+
+
+def _tint(pictures: np.ndarray, masks: np.ndarray, rng: np.random.Generator) -> None:
+    """Dye the pixels of a thing, in place: its lights and shades stay, its own colours shine through a little."""
+    if not masks.any():
+        return
+    pixels = pictures[masks].astype(np.float32)
+    light = pixels.mean(1, keepdims=True)
+    dyed = _sample_dye(rng) * light / max(float(light.mean()), 1.0)
+    strength = rng.uniform(0.55, 1.0)
+    pictures[masks] = np.clip((1 - strength) * pixels + strength * dyed, 0, 255).astype(np.uint8)
+
+
+def _sample_dye(rng: np.random.Generator) -> np.ndarray:
+    """A colour of everyday things, RGB float [3]: reds to yellows as often as the other hues, dark and pale too."""
+    hue = rng.uniform(-0.06, 0.2) % 1 if rng.uniform() < 0.5 else rng.uniform(0.2, 0.94)
+    saturation = rng.uniform(0.0, 0.12) if rng.uniform() < 0.25 else rng.uniform(0.3, 0.95)
+    return 255 * np.array(colorsys.hsv_to_rgb(hue, saturation, rng.uniform(0.12, 1.0)))
 
 
 def _seen(
@@ -84,17 +109,19 @@ def _colour(pictures: np.ndarray, masks: np.ndarray, visible: np.ndarray) -> str
 
 
 def clear_colour(pixels: np.ndarray) -> str:
-    """The colour word that covers at least :data:`CLEAR_SHARE` of pixels uint8 [n,3], or an empty text."""
+    """The colour word that prevails in pixels uint8 [n,3], or an empty text where none does."""
     counts = np.bincount(colour_numbers(pixels), minlength=len(ALL_COLOURS) + 1)[1:]
-    best = int(counts.argmax())
-    return ALL_COLOURS[best] if counts[best] >= CLEAR_SHARE * len(pixels) else ""
+    second, best = np.argsort(counts, kind="stable")[-2:]
+    prevails = counts[best] >= CLEAR_SHARE * len(pixels) and counts[best] >= LEAD * counts[second]
+    return ALL_COLOURS[int(best)] if prevails else ""
 
 
 def colour_numbers(pixels: np.ndarray) -> np.ndarray:
     """1 + the number in :data:`ALL_COLOURS` of each pixel uint8 [n,3] as most people would call it, 0 where unsure."""
     hsv = np.asarray(Image.fromarray(pixels.reshape(1, -1, 3)).convert("HSV"))[0].astype(np.float32)
     hue, saturation, value = hsv[:, 0] * (360 / 255), hsv[:, 1] / 255, hsv[:, 2] / 255
-    warm = (hue >= 12) & (hue < 50)
+    warm = (hue >= 16) & (hue < 50)
+    bluish = (hue >= 190) & (hue < 256)
     # The first rule that holds decides.
     rules: tuple[tuple[str, np.ndarray], ...] = (
         ("black", (value < 0.22) | ((value < 0.32) & (saturation < 0.3))),
@@ -102,9 +129,11 @@ def colour_numbers(pixels: np.ndarray) -> np.ndarray:
         ("gray", saturation < 0.16),
         ("brown", warm & (value < 0.66) & (saturation > 0.22)),
         ("brown", (hue >= 350) & (value < 0.42) & (saturation < 0.6)),
+        # Jeans and clear skies are called blue though they are pale.
+        ("blue", bluish & (saturation > 0.2)),
         ("", saturation < 0.28),
-        ("red", ((hue < 12) | (hue >= 345)) & (saturation > 0.45)),
-        ("orange", (hue >= 12) & (hue < 43) & (saturation > 0.5)),
+        ("red", ((hue < 16) | (hue >= 345)) & (saturation > 0.45)),
+        ("orange", (hue >= 16) & (hue < 43) & (saturation > 0.5)),
         ("yellow", (hue >= 43) & (hue < 68) & (value > 0.5) & (saturation > 0.35)),
         ("green", (hue >= 72) & (hue < 165)),
         ("blue", (hue >= 178) & (hue < 256)),

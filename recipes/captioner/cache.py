@@ -20,7 +20,7 @@ from recipes.captioner.evidence import Evidence, Outlines, Shown, sample_evidenc
 from recipes.captioner.network import PATCHES
 from recipes.captioner.views import MaskView, Picture, pack, view_frame, view_mask
 from synthetic.casting import HELD_OUT_PAIRS
-from synthetic.grammar import STRANGER, Attributes
+from synthetic.grammar import Attributes
 
 CLIPS_A_FILE = 25
 VARIANTS = 2
@@ -80,7 +80,7 @@ def gather(
     objects of pairs kept for testing are left out, as are those that bump into one.
     """
     found: list[Evidence | None] = []
-    for variant in range(1 if held_out or clip.objects[0].class_name == STRANGER else variants):
+    for variant in range(1 if held_out else variants):
         outlines = Outlines(clip, rng)
         for k, it in enumerate(clip.objects):
             if (it.visible_px >= SMALLEST_PX).sum() < FEWEST_FRAMES:

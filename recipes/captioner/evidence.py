@@ -26,6 +26,8 @@ LATE_SHARE = 0.25
 """Tracks opened some frames after their object came into view."""
 LOST_SHARE = 0.06
 GAP_SHARE = 0.3
+SPARSE_SHARE, MOST_SPARSE = 0.2, 4
+"""Pieces of evidence that show a few pictures far apart and end with the last of them, as notes on footage do."""
 LENIENT_FRAMES = 2
 """An entrance missed by at most this many frames is still told: the first place is near the border."""
 
@@ -196,11 +198,21 @@ def _choose(clip: StoredClip, index: int, rng: np.random.Generator) -> _Choice |
         inner = rng.random(len(kept)) > 0.2
         inner[[0, -1]] = True
         kept = kept[inner]
+    if rng.random() < SPARSE_SHARE:
+        return _sparse(clip, kept, first, rng)
     frames = np.array(choose_frames(kept, MAX_FRAMES))
     slack = (1 + min(late, LENIENT_FRAMES)) / clip.fps - 1e-3
     start_s = max(first / clip.fps, frames[0] / clip.fps - slack)
     end_s = last / clip.fps if lost <= 1 else frames[-1] / clip.fps
     return _Choice(frames, first, last, start_s, end_s)
+
+
+def _sparse(clip: StoredClip, seen: np.ndarray, first: int, rng: np.random.Generator) -> _Choice:
+    """Up to :data:`MOST_SPARSE` of the frames ``seen``, about evenly apart, in a clip that ends with the last."""
+    end = int(rng.integers(min(2, len(seen)), len(seen) + 1))
+    frames = np.array(choose_frames(seen[:end], int(rng.integers(2, MOST_SPARSE + 1))))
+    last = int(frames[-1]) + 1
+    return _Choice(frames, first, last, frames[0] / clip.fps, last / clip.fps)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ every frame lies and how it moved, and at the end of the object's tokens what it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,9 @@ DECAY = 0.05
 PLACE_WEIGHT, FACT_WEIGHT, NAME_WEIGHT = 1.5, 0.25, 0.5
 RARITY = 0.2
 """How much more often rare events are drawn (0: as they come); at 0.5 the common ones, like standing still, suffer."""
-STRANGER_WEIGHT = 3.0
-"""How much more often nameless things are drawn than their number says: the real world is full of them."""
+STRANGER_SHARE, COLOUR_RARITY = 0.35, 0.5
+"""Part of nameless things among what is drawn: the real world is full of them. Rare colours among them come more
+often than their number says (1: all alike)."""
 PLACE_SCALES = (4.0, 8.0, 16.0)
 """Scales of the place itself, its change since the first frame, and since the frame before."""
 FACTS: dict[str, tuple] = {
@@ -176,11 +178,7 @@ class BatchMaker:
         self.cached = cached
         self.said = [cached.attributes(number) for number in range(len(cached.notes))]
         self.sequences = SequenceMaker(tokenizer, mask_num)
-        kinds = [(said.event, said.direction) for said in self.said]
-        counts = {kind: kinds.count(kind) for kind in set(kinds)}
-        weights = [STRANGER_WEIGHT if said.class_name == STRANGER else 1.0 for said in self.said]
-        shares = np.array([counts[kind] ** -RARITY for kind in kinds]) * weights
-        self.shares = shares / shares.sum()
+        self.shares = _shares(self.said)
 
     def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """A batch of ``count`` random pieces."""
@@ -209,6 +207,20 @@ class BatchMaker:
                 [fact_numbers(true, note["names"][1:]) for true, note in zip(said, notes, strict=True)]
             ),
         )
+
+
+def _shares(said: Sequence[Attributes]) -> np.ndarray:
+    """How often each piece of evidence is drawn, float [n], in all 1."""
+    kinds = Counter((one.event, one.direction) for one in said)
+    shares = np.array([kinds[one.event, one.direction] ** -RARITY for one in said])
+    strange = np.array([one.class_name == STRANGER for one in said])
+    if strange.any():
+        worn = Counter(one.colour for one in said if one.class_name == STRANGER)
+        shares[strange] *= [worn[one.colour] ** -COLOUR_RARITY for one in said if one.class_name == STRANGER]
+    for part, share in ((strange, STRANGER_SHARE), (~strange, 1 - STRANGER_SHARE)):
+        if part.any() and not part.all():
+            shares[part] *= share / shares[part].sum()
+    return shares / shares.sum()
 
 
 def _names_of_masks(note: dict) -> list[tuple[str, str]]:

@@ -16,10 +16,11 @@ from modeling.pixelrefer.questions import MAX_FRAMES, WORDING
 from modeling.pixelrefer.region import InfusionAttention
 from modeling.pixelrefer.tokenizer import WordTokenizer
 from recipes.captioner import encoder_stage, language_stage
+from recipes.captioner import evidence as evidence_module
 from recipes.captioner.cache import CachedFeatures, read_cache, write_cache
 from recipes.captioner.clips import STRANGERS, clip_path, make_clips, read_clip, shrink
 from recipes.captioner.encoder_stage import train_encoder
-from recipes.captioner.evidence import Outlines, Roughness, sample_evidence, whole_evidence
+from recipes.captioner.evidence import MOST_SPARSE, Outlines, Roughness, sample_evidence, whole_evidence
 from recipes.captioner.export import export_captioner
 from recipes.captioner.language_stage import Trainee, look, train_language
 from recipes.captioner.network import PATCHES, new_network
@@ -183,6 +184,18 @@ def test_evidence_keeps_to_the_frames_on_which_the_object_is_seen(clips: Path) -
                 assert len(frames) <= MAX_FRAMES and (it.visible_px[frames] > 0).all()
                 assert 0 <= times_s[0] <= times_s[-1] < evidence.end_s <= 4.0
                 assert all(set(near.frames) <= set(frames) for near in evidence.near)
+
+
+def test_sparse_evidence_ends_with_its_last_picture(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence_module, "SPARSE_SHARE", 1.0)
+    clip = read_clip(clip_path(clips, "train", 0))
+    found = [sample_evidence(clip, 0, np.random.default_rng(seed), Outlines(clip, None)) for seed in range(8)]
+    pieces = [piece for piece in found if piece is not None]
+    assert pieces
+    for piece in pieces:
+        assert len(piece.own.frames) <= MOST_SPARSE
+        assert piece.end_s == pytest.approx(piece.own.times_s[-1] + 1 / clip.fps)
+        assert piece.said.event not in ("leaves", "hidden")  # it is seen on the last picture
 
 
 def test_rough_masks_stay_near_the_true_one() -> None:

@@ -73,6 +73,8 @@ def test_coming_going_and_stopping_are_told() -> None:
         ((15, 15, 18), "black"),
         ((128, 130, 127), "gray"),
         ((110, 70, 35), "brown"),
+        ((95, 110, 125), "blue"),  # jeans
+        ((140, 65, 45), "red"),  # a red ball in the shade
     ],
 )
 def test_clear_colours_have_their_name(rgb: tuple[int, int, int], name: str) -> None:
@@ -84,6 +86,15 @@ def test_clear_colours_have_their_name(rgb: tuple[int, int, int], name: str) -> 
 def test_motley_things_have_no_colour() -> None:
     pixels = np.repeat(np.array([(200, 20, 25), (40, 80, 210), (40, 150, 60)], np.uint8), 30, axis=0)
     assert clear_colour(pixels) == ""
+
+
+@pytest.mark.parametrize(("reds", "blues", "name"), [(50, 30, "red"), (36, 34, ""), (30, 50, "blue")])
+def test_the_colour_that_prevails_is_told(reds: int, blues: int, name: str) -> None:
+    greens = 100 - reds - blues
+    pixels = np.repeat(
+        np.array([(200, 20, 25), (40, 80, 210), (40, 150, 60)], np.uint8), [reds, blues, greens], axis=0
+    )
+    assert clear_colour(pixels) == name
 
 
 def test_sentences_about_nameless_things_read_back() -> None:
