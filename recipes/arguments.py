@@ -10,7 +10,7 @@ from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     import torch
@@ -89,9 +89,17 @@ def new_folder(text: str) -> Path:
     return path
 
 
+class RecipeParser(ArgumentParser):
+    """A parser that tells a wrong argument in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program: exit code 2."""
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+
 def recipe_parser(name: str, page: str | None) -> ArgumentParser:
     """A parser whose help is the recipe's own page."""
-    return ArgumentParser(prog=name, description=page, formatter_class=RawDescriptionHelpFormatter)
+    return RecipeParser(prog=name, description=page, formatter_class=RawDescriptionHelpFormatter)
 
 
 @contextmanager
