@@ -31,7 +31,8 @@ from services.settings import SettingsError
 CAMERA = "demo"
 NAMES = "narration,partial,camera.state,gap,clip,track.event"
 FINISH_TIMEOUT_S = 90.0
-QUIET_S = 12.0
+QUIET_S, SILENT_S = 12.0, 45.0
+"""Of a camera that never sent video, and of a narrator that still has something to say."""
 FILM_TIMEOUT_S = 600.0
 EVENTS_WAITING = 5000
 
@@ -171,7 +172,8 @@ def _finish(events: Events, summary: Summary, view: NarrationView) -> None:
         dealt = summary.last_clip is None or summary.last_clip in summary.answered
         if summary.ended and dealt and time.monotonic() - quiet_since > 2.0:
             return
-        if time.monotonic() - quiet_since > QUIET_S and (summary.ended or not summary.was_live):
+        quiet_s = time.monotonic() - quiet_since
+        if quiet_s > SILENT_S and summary.ended or quiet_s > QUIET_S and not summary.was_live:
             return
 
 

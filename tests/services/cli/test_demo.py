@@ -55,6 +55,16 @@ def test_a_slow_machine_may_take_its_time_over_a_film_that_has_ended(hasty: list
     assert summary.clips == {"demo/1/0"} and hasty[0] < demo.FINISH_TIMEOUT_S
 
 
+def test_the_narrator_may_take_its_time_too(hasty: list[float]) -> None:
+    clip = {"camera_id": "demo", "clip_id": "demo/1/0", "track_ids": ["t"], "closed_by": "end", "epoch": 1}
+    said = {"camera_id": "demo", "clip_id": "demo/1/0", "text": "a red car stays still", "delay_s": 30.0}
+    summary = Summary("demo")
+    summary.take("camera.state", state("live"))
+    summary.take("clip", clip)
+    demo._finish(Late(15, ("narration", said)), summary, Nobody())  # type: ignore[arg-type]
+    assert summary.narrations == 1
+
+
 def test_nothing_is_waited_for_where_no_video_came(hasty: list[float]) -> None:
     summary = Summary("demo")
     summary.take("camera.state", state("stopped"))
