@@ -1,7 +1,6 @@
 """Is a model folder whole and right? Every file and every tensor judged, the weights never held in memory at once."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +20,12 @@ from modeling.pixelrefer.config import CaptionerConfig
 from modeling.pixelrefer.images import PatchSettings
 from modeling.pixelrefer.profile import profile_of
 from modeling.pixelrefer.tokenizer import IMAGE, REGION, TURN_END, TURN_START, load_tokenizer
+from modeling.report import Report
 from modeling.stored import NUMBER_FORMATS, Survey, WeightsError, quote_names, survey
 from modeling.weights import compare_shapes, read_tensors
 
 CHUNK = 1 << 24
 """Numbers looked at in one step."""
-
-
-@dataclass
-class Report:
-    """What was found in a model folder. It can be loaded when there are no faults; notes are worth knowing."""
-
-    folder: Path
-    framework: str = ""
-    number_format: str = ""
-    tensors: int = 0
-    parameters: int = 0
-    stored_bytes: int = 0
-    faults: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def right(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.faults
 
 
 def verify_folder(folder: Path, values: bool = False) -> Report:
