@@ -20,6 +20,7 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 
 from modeling.sam2.candidates import Candidates, decode_candidates, pointers_of
 from modeling.sam2.encode import Maps, encode, prepare
+from modeling.sam2.input_size import clicks_at_once
 from modeling.sam2.memory import Entry, ObjectMemory
 
 # Bound given to the logits of an earlier mask when they are shown to the decoder again, as the predictor does.
@@ -141,7 +142,8 @@ class Network:
         Logits are given even where ``presence`` says that nothing is there.
         """
         with self._precision():
-            parts = [self._click(maps, part) for part in coords.split(CLICK_BATCH)]
+            at_once = clicks_at_once(self.image_size, self.device.type, CLICK_BATCH)
+            parts = [self._click(maps, part) for part in coords.split(at_once)]
         return Outcome(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def _click(self, maps: Maps, coords: torch.Tensor) -> tuple[torch.Tensor, ...]:

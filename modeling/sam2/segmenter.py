@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 
 from modeling.sam2.build import build_tracker
+from modeling.sam2.input_size import batches, with_input_size
 from modeling.sam2.network import Network
 from modeling.sam2.policy import policy_of
 from modeling.sam2.session import Sam2Session
@@ -30,10 +31,12 @@ def load_segmenter(
     encode_batch: int = 8,
     object_batch: int = 16,
     bfloat16: bool = False,
+    input_px: int | None = None,
 ) -> Opener:
     """A function that opens a session for a mask size (h, w); all its sessions share the network.
 
-    Batches bound the memory used at once, ``bfloat16`` is mixed precision for GPUs: see :class:`Network`.
+    Batches bound the memory used at once (less on a CPU where pictures are large: see :func:`batches`), ``bfloat16``
+    is mixed precision for GPUs: see :class:`Network`. ``input_px`` is another input size than the folder's own.
 
     Raises FileNotFoundError or ValueError, naming the file, when the folder holds no tracker.
     """
@@ -42,8 +45,10 @@ def load_segmenter(
     for path in (config, weights):
         if not path.is_file():
             raise FileNotFoundError(f"tracker: {path} is not there; {folder} holds no tracker")
-    model = build_tracker(config, weights, device)
-    network = Network(model, encode_batch, object_batch, bfloat16)
+    source = config if input_px is None else with_input_size(config, input_px)
+    model = build_tracker(source, weights, device)
+    pictures, objects = batches(model.image_size, str(device), encode_batch, object_batch)
+    network = Network(model, pictures, objects, bfloat16)
     return opener(network, read_window(config))
 
 

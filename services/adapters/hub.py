@@ -58,13 +58,13 @@ class Hub:
 
         return Path(constants.HF_HUB_CACHE)
 
-    def locate(self, repository: str, revision: str | None = None) -> Path | None:
-        """The folder of a revision (default: main) in the cache; it may be incomplete. None when it is not there."""
+    def locate(self, repository: str, revision: str | None = None, file: str = "config.json") -> Path | None:
+        """The folder of a revision (default: main) in the cache; it may be incomplete. None where `file` is not."""
         from huggingface_hub import try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
 
         try:
-            found = try_to_load_from_cache(repository, "config.json", self.cache, revision)
+            found = try_to_load_from_cache(repository, file, self.cache, revision)
         except HFValidationError:
             return None
         return Path(found).parent if isinstance(found, str) else None

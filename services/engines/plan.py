@@ -21,6 +21,8 @@ from services.engines.state import State
 from services.engines.triton import check_triton, triton_spec
 from services.settings import Settings, load_settings
 from services.tiers import EMBEDDED_FOLDER, TierUnusable, captioner_folder
+from services.tracker_tiers import EMBEDDED as EMBEDDED_TRACKER
+from services.tracker_tiers import tracker_folder
 
 VARIABLES = {
     "kafka": "STREAMREFER_KAFKA_BOOTSTRAP",
@@ -28,12 +30,8 @@ VARIABLES = {
     "triton": "STREAMREFER_TRITON_URL",
     "ray": "STREAMREFER_RAY_ADDRESS",
 }
-# The variables by which tracker and captioner find their weights, and the folders of the embedded tier.
-CAPTIONER = "STREAMREFER_CAPTIONER"
-EMBEDDED_WEIGHTS = {
-    "STREAMREFER_TRACKER_WEIGHTS": "tracker-embedded",
-    CAPTIONER: EMBEDDED_FOLDER,
-}
+# The variables by which tracker and captioner find their weights.
+TRACKER, CAPTIONER = "STREAMREFER_TRACKER_WEIGHTS", "STREAMREFER_CAPTIONER"
 ENGINES = frozenset(VARIABLES)
 SERVICES = frozenset({"gateway", "ingest"})
 APP = ServeApp("services.app:build")
@@ -42,17 +40,15 @@ APP = ServeApp("services.app:build")
 def weight_folders(settings: Settings, captioner: bool = True) -> dict[str, Path]:
     """Where each model looks for its weights: by its own variable, else in the settings' folder.
 
-    The captioner's variable may name a tier of `streamrefer models list`; it is left out where no captioner runs.
+    The variables may name tiers of `streamrefer models list`; the captioner's is left out where no captioner runs.
     Raises TierUnusable.
     """
-    folders = {
-        name: Path(os.environ.get(name) or settings.weights / folder)
-        for name, folder in EMBEDDED_WEIGHTS.items()
-    }
-    if not captioner:
-        del folders[CAPTIONER]
-    elif named := os.environ.get(CAPTIONER):
-        folders[CAPTIONER] = captioner_folder(named, settings.weights)
+    folders = {TRACKER: tracker_folder(os.environ.get(TRACKER) or EMBEDDED_TRACKER, settings.weights)}
+    if captioner:
+        named = os.environ.get(CAPTIONER)
+        folders[CAPTIONER] = (
+            captioner_folder(named, settings.weights) if named else settings.weights / EMBEDDED_FOLDER
+        )
     return folders
 
 
@@ -155,7 +151,7 @@ class Plan:
         try:
             folders = weight_folders(known, captioner=self._runs_triton)
         except TierUnusable as error:
-            raise EngineError(f"triton: {error}") from error
+            raise EngineError(str(error)) from error
         weights = {name: str(folder.absolute()) for name, folder in folders.items()}
         return {**known.environment(), **ray_environment(known.ray_token.get_secret_value()), **weights}
 

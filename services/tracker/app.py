@@ -44,6 +44,8 @@ class TrackerService(Replica):
         self._settings, self._own = settings, own
         torch.set_num_threads(own.threads)
         self._model = own.model() if open_segmenter is None else "given"
+        if warning := own.size_warning():
+            log.warning(warning)
         self._open_segmenter = open_segmenter or load(own)
         self._tracking: Tracking | None = None
 
@@ -90,7 +92,8 @@ def load(own: TrackerSettings) -> SegmenterOpener:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        opened = load_segmenter(own.weights, device, bfloat16=device.startswith("cuda"))
+        on_gpu = device.startswith("cuda")
+        opened = load_segmenter(own.weights, device, bfloat16=on_gpu, input_px=own.input_px)
     except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(f"tracker weights in {own.weights} cannot be used: {error}") from error
     return lambda size, policy=own.memory_policy: opened(size, policy)

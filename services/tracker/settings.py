@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from operators.hardware import Hardware
 from operators.track import TrackSettings
 from pipelines.camera import StreamSettings
 from services.settings import SettingsError
+from services.tracker_tiers import tracker_folder
 
 PREFIX = "STREAMREFER_TRACKER_"
 EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "tracker-embedded"
@@ -31,7 +33,13 @@ class TrackerSettings(BaseModel):
     )
     group_id: str = "streamrefer-tracker"
     replicas: int = Field(1, ge=1, le=1000, description="on Ray Serve; more than partitions stay idle")
-    weights: Path = Field(EMBEDDED, description="folder with config.json and weights.safetensors")
+    weights: Path = Field(
+        EMBEDDED,
+        description="a tier of `streamrefer models list`, or a folder with config.json and weights.safetensors",
+    )
+    input_px: int | None = Field(
+        None, ge=64, le=2048, multiple_of=32, description="input size; by default the weights' own"
+    )
     device: str = Field("auto", description="cpu, cuda, cuda:1 ...; auto takes a GPU if there is one")
     threads: int = Field(1, ge=1, le=256, description="for networks on the CPU, per replica")
     decode_threads: int = Field(1, ge=1, le=64)
@@ -58,6 +66,11 @@ class TrackerSettings(BaseModel):
             self.max_side_px, self.decode_threads, hardware, self.stall_s, self.thin_after_s
         )
 
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _known_weights(cls, named: object) -> object:
+        return tracker_folder(named, EMBEDDED.parent) if isinstance(named, str) else named
+
     @field_validator("decode_hardware")
     @classmethod
     def _known_hardware(cls, kind: str) -> str:
@@ -77,7 +90,23 @@ class TrackerSettings(BaseModel):
                     f"set {PREFIX}WEIGHTS to a folder with config.json and weights.safetensors"
                 )
         with (self.weights / "weights.safetensors").open("rb") as file:
-            return f"{self.weights.name}@{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
+            name = f"{self.weights.name}@{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
+        # Memories made at one input size are of no use at another.
+        return name if self.input_px is None else f"{name}/{self.input_px}px"
+
+    def size_warning(self) -> str:
+        """What to know of an input size that is not the weights' own; empty where there is nothing to say."""
+        try:
+            tree = json.loads((self.weights / "config.json").read_text(encoding="utf-8"))
+            own_px = tree.get("model", tree)["image_size"]
+        except (OSError, ValueError, AttributeError, KeyError, TypeError):
+            return ""
+        if self.input_px in (None, own_px):
+            return ""
+        return (
+            f"{PREFIX}INPUT_PX is {self.input_px}, {self.weights.name} was trained at {own_px}: "
+            "quicker or slower, and less accurate, small things first; check it on your own video"
+        )
 
 
 def load_tracker_settings(environ: Mapping[str, str] = os.environ, **given: object) -> TrackerSettings:

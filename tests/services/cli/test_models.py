@@ -66,6 +66,7 @@ def test_the_list_tells_what_is_here(hub: FakeHub) -> None:
     assert row("embedded")["state"] == "complete" and row("embedded")["size_gb"] > 0
     assert row("pixelrefer-lite-2b") | {"about": ""} == {
         "tier": "pixelrefer-lite-2b",
+        "role": "captioner",
         "framework": "PixelRefer-Lite",
         "about": "",
         "repository": REPOSITORY,
@@ -216,7 +217,7 @@ def test_a_stack_names_the_tier_that_is_not_here(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     answer = CliRunner().invoke(app, ["up", "--data", str(tmp_path / "data")])
     assert answer.exit_code == 1 and answer.stderr.count("\n") == 1
-    assert "triton: the captioner pixelrefer-7b is not here: run `streamrefer models pull" in answer.stderr
+    assert "the captioner pixelrefer-7b is not here: run `streamrefer models pull" in answer.stderr
     doctor = CliRunner().invoke(app, ["doctor", "--json", "--data", str(tmp_path / "data")])
     found = {finding["what"]: finding for finding in json.loads(doctor.stdout)["findings"]}
     assert found["weights"]["state"] == "fail" and "pixelrefer-7b is not here" in found["weights"]["words"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from services.settings import SettingsError
@@ -17,3 +20,17 @@ def test_video_hardware_is_used_only_where_it_is_named() -> None:
 def test_hardware_that_nobody_knows_is_refused() -> None:
     with pytest.raises(SettingsError, match=f"{PREFIX}DECODE_HARDWARE: .*'abacus' is none of off, auto"):
         load_tracker_settings({f"{PREFIX}DECODE_HARDWARE": "abacus"})
+
+
+def test_another_input_size_is_warned_of_and_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model": {"image_size": 1024}}))
+    (tmp_path / "weights.safetensors").write_bytes(b"weights")
+    folder = {f"{PREFIX}WEIGHTS": str(tmp_path)}
+    own = load_tracker_settings(folder)
+    assert own.size_warning() == "" and own.model().startswith(f"{tmp_path.name}@")
+    assert load_tracker_settings(folder | {f"{PREFIX}INPUT_PX": "1024"}).size_warning() == ""
+    smaller = load_tracker_settings(folder | {f"{PREFIX}INPUT_PX": "512"})
+    assert "INPUT_PX is 512" in smaller.size_warning() and "trained at 1024" in smaller.size_warning()
+    assert smaller.model() == f"{own.model()}/512px"
+    with pytest.raises(SettingsError, match="INPUT_PX: .*multiple of 32"):
+        load_tracker_settings({f"{PREFIX}INPUT_PX": "500"})
