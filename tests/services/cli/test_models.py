@@ -18,6 +18,7 @@ from services.cli.models import wanted_files
 from services.engines.plan import weight_folders
 from services.settings import load_settings
 from services.tiers import TIERS, TierUnusable, captioner_folder, find_tier, missing_files
+from services.tracker_tiers import TRACKERS
 from tests.fakes.hub import FakeHub, running_hub
 from tests.modeling.official_layout import write_official
 
@@ -87,7 +88,7 @@ def test_the_list_breaks_no_folder(hub: FakeHub, tmp_path: Path, monkeypatch: py
     for columns in ("40", "80", "300"):
         monkeypatch.setenv("COLUMNS", columns)
         lines = run("list").stdout.splitlines()
-        assert len(lines) == 1 + len(TIERS)
+        assert len(lines) == 1 + len(TIERS) + len(TRACKERS)
         (embedded,) = (line for line in lines if line.startswith("embedded "))
         assert embedded.endswith(f"  {deep / 'captioner-embedded'}") and "complete" in embedded
 
