@@ -105,7 +105,7 @@ class TrackerSettings(BaseModel):
             return ""
         return (
             f"{PREFIX}INPUT_PX is {self.input_px}, {self.weights.name} was trained at {own_px}: "
-            "quicker or slower, and less accurate, small things first; check it on your own video"
+            "expect it to be less accurate, small things first, and try it on your own video"
         )
 
 
