@@ -118,6 +118,9 @@ class KafkaPublisher:
         delivered: Future = Future()
         try:
             sent = self._producer.send(topic, value, key=key.encode(), headers=as_headers(headers))
+        except KafkaError as error:  # not taken: the broker is away or too slow for our patience
+            self._room.release()
+            raise PublisherFull(f"{topic}: {error}") from error
         except BaseException:
             self._room.release()
             raise

@@ -13,6 +13,7 @@ import uuid
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
+from kafka.errors import KafkaError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from contracts import topics
@@ -99,7 +100,7 @@ class PromptDesk:
                 self._publisher.publish, topics.PROMPTS, prompt.camera_id, prompt.to_bytes()
             )
             await asyncio.wait_for(asyncio.wrap_future(taken), DELIVERY_TIMEOUT_S)
-        except (PublisherFull, TimeoutError, RuntimeError) as error:
+        except (PublisherFull, TimeoutError, KafkaError) as error:
             detail = f"the broker did not take the prompt: {error or 'no answer in time'}"
             raise Problem(503, "broker_away", detail, "try again", retry_after_s=5) from error
 
