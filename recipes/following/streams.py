@@ -21,10 +21,11 @@ def follow_stream(
     camera_id = f"stream-{seed}"
     tracker = Tracker(camera_id, segmenter, settings)
     for part in stream_clips(seed, minutes, split):
-        yield from _compared(part, tracker.push(_clip(camera_id, part)))
+        yield from _compared(part, tracker.push(clip_of(camera_id, part)))
 
 
-def _clip(camera_id: str, part: StreamClip) -> Clip:
+def clip_of(camera_id: str, part: StreamClip) -> Clip:
+    """The stream's next clip as the tracker gets it."""
     first = part.index * FRAMES
     frames = [
         Frame(pixels, (first + t) / FPS, (first + t) / FPS, first + t)

@@ -19,7 +19,7 @@ RECIPES = {
     "evaluate_following": ["--streams", "--minutes", "--seed", "--threads"],
     "evaluate_real": ["--fps", "--threads"],
     "evaluate_real_words": ["--threads"],
-    "evaluate_tracker": ["--worlds", "--seed", "--threads"],
+    "evaluate_tracker": ["--worlds", "--seed", "--frames", "--threads"],
     "evaluate_videorefer": ["--limit", "--fps", "--max-frames", "--max-new-tokens", "--threads"],
     "calibrate_captioner": ["--worlds", "--strangers", "--unsure-below"],
     "compare_compression": [
@@ -32,6 +32,8 @@ RECIPES = {
     ],
     "make_demo_video": ["--seconds", "--fps", "--width", "--height", "--seed", "--b-frames"],
     "make_variants": ["--seconds", "--side"],
+    "measure_checkpoints": ["--minutes", "--seed", "--mask-side-px", "--threads"],
+    "measure_endless": ["--steps", "--limit-s", "--seed"],
     "measure_full_size": ["--frames", "--tokens"],
     "quality_table": ["--worlds", "--tracker-worlds", "--seed"],
     "train_captioner": [
