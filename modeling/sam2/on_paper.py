@@ -14,6 +14,7 @@ from modeling.sam2.build import build_tracker
 
 _MAKERS = frozenset({torch.empty, torch.zeros, torch.ones, torch.randn})
 """Functions by which the package makes its parameters."""
+_PRODUCTS = frozenset({"mul", "__mul__", "__rmul__"})
 
 
 class _Paper(TorchFunctionMode):
@@ -28,16 +29,21 @@ class _Paper(TorchFunctionMode):
     ) -> Any:
         kwargs = dict(kwargs or {})
         filled = args[0] if args else kwargs.get("tensor")
-        if _fills(function) and isinstance(filled, torch.Tensor) and filled.is_meta:
+        if isinstance(filled, torch.Tensor) and filled.is_meta and _changes_values_only(function, args):
             return filled
         if function in _MAKERS and kwargs.get("device") is None:
             kwargs["device"] = "meta"
         return function(*args, **kwargs)
 
 
-def _fills(function: Any) -> bool:
-    """Whether it writes into its first argument: the starting values of parameters, here of no use."""
+def _changes_values_only(function: Any, args: tuple[Any, ...]) -> bool:
+    """Whether it fills its first argument or scales it by a number: starting values of parameters, here of no use.
+
+    (Left to itself, the first product without memory would import torch's compiler: seconds.)
+    """
     name = getattr(function, "__name__", "")
+    if name in _PRODUCTS:
+        return not any(isinstance(value, torch.Tensor) for value in args[1:])
     return name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
 
 
