@@ -45,12 +45,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--pictures", type=int, default=4, help="the first one is prompted, the others tracked"
     )
+    parser.add_argument(
+        "--grid", type=int, default=8, help="clicks along each side of a picture, for discovery"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--folder", type=Path, help="an existing tracker's folder instead")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.inside:
-        print(json.dumps(figures(given.folder, given.input_px, given.objects, given.pictures, given.device)))
+        measured = (given.folder, given.input_px, given.objects, given.pictures, given.device, given.grid)
+        print(json.dumps(figures(*measured)))
         return 0
     with tempfile.TemporaryDirectory(prefix="tracker-") as work:
         facts = run_apart(given, given.folder or write_tracker(Path(work), given.tier))
@@ -73,12 +77,15 @@ def run_apart(given: argparse.Namespace, folder: Path) -> dict:
     """The figures from a process of its own, so that its memory is that of the tracker alone."""
     command = [sys.executable, "-m", "recipes.measure_tracker", "--inside", "--folder", str(folder)]
     command += ["--objects", str(given.objects), "--pictures", str(given.pictures), "--device", given.device]
+    command += ["--grid", str(given.grid)]
     command += ["--input-px", str(given.input_px)] if given.input_px else []
     done = subprocess.run(command, stdout=subprocess.PIPE, timeout=LONGEST_RUN_S, check=True)
     return json.loads(done.stdout)
 
 
-def figures(folder: Path, input_px: int | None, objects: int, pictures: int, device: str) -> dict:
+def figures(
+    folder: Path, input_px: int | None, objects: int, pictures: int, device: str, grid: int = 8
+) -> dict:
     """Load, prompt objects on the first picture, track them on the others, look for new ones on the last."""
     on_gpu = device.startswith("cuda")
     before_gb = peak_rss()
@@ -99,7 +106,7 @@ def figures(folder: Path, input_px: int | None, objects: int, pictures: int, dev
     )
     track_s = [clocked(on_gpu, session.step)[0] for _ in range(pictures - 1)]
     before_grid_gb = peak_rss()
-    grid_s, _ = clocked(on_gpu, lambda: session.candidates(grid_points(8)))
+    grid_s, _ = clocked(on_gpu, lambda: session.candidates(grid_points(grid)))
     return {
         "input_px": input_px or json.loads((folder / "config.json").read_text())["model"]["image_size"],
         "objects": objects,
@@ -109,7 +116,7 @@ def figures(folder: Path, input_px: int | None, objects: int, pictures: int, dev
             "encode_a_picture": round(encode_s / pictures, 3),
             "prompt_an_object": round(prompt_s / objects, 3),
             "track_all_objects_on_a_picture": round(float(np.median(track_s)), 3) if track_s else None,
-            "decode_a_grid_of_64": round(grid_s, 3),
+            f"decode_a_grid_of_{grid**2}": round(grid_s, 3),
         },
         "memory_gb": {
             "before": round(before_gb, 2),

@@ -25,7 +25,7 @@ def test_a_small_tracker_is_measured(tmp_path: Path) -> None:
 def test_the_smallest_published_size_loads_and_tracks_at_full_input(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["--tier", "sam2.1-tiny", "--pictures", "2"]) == 0
+    assert main(["--tier", "sam2.1-tiny", "--pictures", "2", "--grid", "2"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["input_px"] == 1024 and facts["seconds"]["track_all_objects_on_a_picture"] > 0
     assert facts["memory_gb"]["peak"] < 3
