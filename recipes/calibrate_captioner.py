@@ -43,7 +43,7 @@ from synthetic.truth import SyntheticClip
 from synthetic.world import sample_clip
 
 SEED_BASE, STRANGER_BASE = 70_000_000, 71_000_000
-UNSURE_BELOW = 0.75
+UNSURE_BELOW = 0.5
 LEAST_WORLDS = 60
 
 Cases = dict[str, list[tuple[float, bool]]]
