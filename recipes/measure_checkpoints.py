@@ -25,7 +25,6 @@ from modeling.sam2.segmenter import load_segmenter
 from operators.ports import Segmenter
 from operators.track import Tracker
 from pipelines.checkpoint import CameraPosition, Checkpoint, PartitionLedger, Step, checkpoint_name
-from pipelines.ports import ObjectMissing
 from pipelines.restore import TrackerMaker, mask_size
 from pipelines.snapshot import Packed, pack, read_header
 from recipes.arguments import (
@@ -40,32 +39,19 @@ from recipes.continuity.footage import stream_clips
 from recipes.evaluate_following import SEED_BASE
 from recipes.evaluate_tracker import HEIGHT, WEIGHTS, WIDTH
 from recipes.following.streams import clip_of
+from recipes.memory_store import MemoryStore
 
 
-class CountingObjects:
+class CountingObjects(MemoryStore):
     """An object store in memory that remembers what was put since it was last asked."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
+        super().__init__()
         self._put: Counter[str] = Counter()
 
     def put(self, name: str, data: bytes, content_type: str = "application/octet-stream") -> None:
-        self.objects[name] = data
+        super().put(name, data, content_type)
         self._put[name] += len(data)
-
-    def get(self, name: str) -> bytes:
-        if name not in self.objects:
-            raise ObjectMissing(name)
-        return self.objects[name]
-
-    def exists(self, name: str) -> bool:
-        return name in self.objects
-
-    def delete(self, name: str) -> None:
-        self.objects.pop(name, None)
-
-    def list(self, prefix: str) -> list[str]:
-        return sorted(name for name in self.objects if name.startswith(prefix))
 
     def taken(self) -> Counter[str]:
         """Bytes by name since the last call."""

@@ -16,8 +16,9 @@ from pipelines.asking import Asking
 from pipelines.evidence import Evidence
 from pipelines.memory import StoredMemories
 from pipelines.narration import Narrating, NarrationSettings
-from pipelines.ports import CaptionAnswer, Captioner, CaptionRequest, ObjectMissing, Record
+from pipelines.ports import CaptionAnswer, Captioner, CaptionRequest, Record
 from recipes.continuity.footage import StreamClip
+from recipes.memory_store import MemoryStore
 
 START_S = 1_700_000_000.0
 EPOCH = 1_700_000_000_000
@@ -113,30 +114,6 @@ class LocalCaptioner:
         )
 
 
-class _Store:
-    """Objects in memory."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-
-    def put(self, name: str, data: bytes, content_type: str = "application/octet-stream") -> None:
-        self.objects[name] = data
-
-    def get(self, name: str) -> bytes:
-        if name not in self.objects:
-            raise ObjectMissing(name)
-        return self.objects[name]
-
-    def exists(self, name: str) -> bool:
-        return name in self.objects
-
-    def delete(self, name: str) -> None:
-        self.objects.pop(name, None)
-
-    def list(self, prefix: str) -> list[str]:
-        return sorted(name for name in self.objects if name.startswith(prefix))
-
-
 class _Clock:
     """Stands still at the time given: a slow machine must not cost words here."""
 
@@ -158,7 +135,7 @@ def narrate(
     tamper: Tamper | None = None,
 ) -> list[Narration]:
     """Every narration of one camera's clips, those without a sentence among them."""
-    store, clock = _Store(), _Clock()
+    store, clock = MemoryStore(), _Clock()
     narrating = Narrating(store, captioner, clock, asking, None, NarrationSettings(describe=describe))
     narrating.assigned(0, None, "")
     said: list[Narration] = []
@@ -178,7 +155,7 @@ def narrate(
     return said
 
 
-def _tampered(store: _Store, name: str, record: ClipRecord, tamper: Tamper) -> str:
+def _tampered(store: MemoryStore, name: str, record: ClipRecord, tamper: Tamper) -> str:
     """Rewrite the memories of a commit, as if they had been committed so; returns their new name."""
     stored = StoredMemories.from_bytes(store.get(name))
     before = {

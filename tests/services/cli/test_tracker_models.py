@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from modeling.sam2.segmenter import load_segmenter
 from services.adapters.hub import Hub, HubError, RemoteFile
@@ -24,6 +24,7 @@ from services.tracker.settings import load_tracker_settings
 from services.tracker_tiers import TRACKERS, find_tracker, tracker_folder
 from tests.fakes.hub import FakeHub, running_hub
 from tests.modeling.official_sam2 import CHECKPOINT, CONFIG, write_checkpoint
+from tests.services.cli.test_models import complaint, row, run
 
 REPOSITORY = "facebook/sam2.1-hiera-tiny"
 VARIABLE = "STREAMREFER_TRACKER_WEIGHTS"
@@ -47,22 +48,6 @@ def hub(published: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyP
         for name in ("HF_HUB_CACHE", "HF_TOKEN", VARIABLE):
             monkeypatch.delenv(name, raising=False)
         yield running
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["models", *arguments])
-
-
-def row(tier: str) -> dict:
-    return next(row for row in json.loads(run("list", "--json").stdout)["tiers"] if row["tier"] == tier)
-
-
-def complaint(*arguments: str, code: int = 1) -> str:
-    """The one line that a command ends with."""
-    answer = run(*arguments)
-    assert answer.exit_code == code, answer.output
-    assert answer.stderr.count("\n") == 1 and answer.stderr.startswith("streamrefer: "), answer.stderr
-    return answer.stderr
 
 
 def test_trackers_are_listed(hub: FakeHub) -> None:
