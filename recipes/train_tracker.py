@@ -26,6 +26,7 @@ from modeling.sam2.build import at_image_size, build_tracker, tracker_config
 from recipes.arguments import (
     add_machine,
     existing_file,
+    existing_folder,
     new_folder,
     not_negative_int,
     positive_float,
@@ -36,7 +37,7 @@ from recipes.arguments import (
 from recipes.tracker.batches import draw_batch
 from recipes.tracker.check import check
 from recipes.tracker.checkpoints import State, export_weights, load_training, save_training, warm_start
-from recipes.tracker.clips import open_data, render_data
+from recipes.tracker.clips import Amounts, open_data, render_data
 from recipes.tracker.losses import Helpers
 from recipes.tracker.plan import PLANS, Phase, Plan
 from recipes.tracker.start_values import set_start_values
@@ -235,6 +236,12 @@ def main() -> None:
         "--wide", type=not_negative_int, default=0, help="clips of the widened world to render"
     )
     parser.add_argument(
+        "--cutouts", type=not_negative_int, default=0, help="clips of cut-out pictures to render"
+    )
+    parser.add_argument(
+        "--pictures", type=existing_folder, help="folder of cut-outs and photographs for --cutouts"
+    )
+    parser.add_argument(
         "--stop-after-min", type=positive_float, default=1e9, help="minutes after which this call ends"
     )
     parser.add_argument("--check-every", type=positive_int, default=800, help="steps between checks")
@@ -253,7 +260,8 @@ def main() -> None:
             export_weights(options.export, training.mean, at_image_size(CONFIG, options.export_size))
             return
         begin(plan, options.seed, options.device, options.warm)
-    render_data(options.run / "data", options.clips, options.textures, options.wide)
+        amounts = Amounts(options.clips, options.textures, options.wide, options.cutouts, options.pictures)
+        render_data(options.run / "data", amounts)
     train(
         options.run,
         options.plan,

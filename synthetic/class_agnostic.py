@@ -210,7 +210,7 @@ def _paste(frame: Image.Image, shape: Image.Image, part: Part, where, time_s: fl
     angle = part.angle_at(time_s)
     cos, sin = math.cos(angle) / part.px_per_unit, math.sin(angle) / part.px_per_unit
     a, b, c, d = a * cos + b * sin, b * cos - a * sin, c * cos + d * sin, d * cos - c * sin
-    picture, anchor = part.picture, part.anchor
+    picture, anchor = part.picture_at(time_s), part.anchor
     shrink = math.sqrt(abs(a * d - b * c))
     if shrink < 0.02:
         return

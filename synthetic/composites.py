@@ -22,7 +22,8 @@ EDGE_PX = 2
 class Part:
     """A premultiplied picture; ``anchor`` (pixels) hangs at ``joint`` (thing units), turned by ``angle``.
 
-    It swings ``swing`` radians at ``rate`` radians a second and is ``px_per_unit`` large.
+    It swings ``swing`` radians at ``rate`` radians a second and is ``px_per_unit`` large. With ``poses``, pictures of
+    the same size, it shows one after the other, all once in a swing.
     """
 
     picture: Image.Image
@@ -33,6 +34,14 @@ class Part:
     swing: float = 0.0
     rate: float = 0.0
     phase: float = 0.0
+    poses: tuple[Image.Image, ...] = ()
+
+    def picture_at(self, time_s: float) -> Image.Image:
+        """What it looks like at a time."""
+        if not self.poses:
+            return self.picture
+        turns = (self.rate * time_s + self.phase) / (2 * np.pi)
+        return self.poses[int(turns * len(self.poses)) % len(self.poses)]
 
     def angle_at(self, time_s: float) -> float:
         """Radians at a time."""

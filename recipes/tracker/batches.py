@@ -111,7 +111,7 @@ def _zooms(length: int, rng: np.random.Generator) -> np.ndarray:
 def _windows(ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Windows that follow one object as a search window does: about where it was on the picture before.
 
-    They show 2.5 to 4 object sizes, change size slowly and grow while the object is out of view.
+    They show 2.5 to 4 object sizes (single pictures 1.2 to 8), change size slowly, and grow while it is out of view.
     """
     present = np.unique(ids[0])
     present = present[present > 0]
@@ -119,7 +119,8 @@ def _windows(ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return _zooms(len(ids), rng)
     target = rng.choice(present)
     places = [_extent(picture == target) for picture in ids]
-    scale = rng.uniform(2.5, 4.0)
+    # One picture alone is also looked at from too near and from too far, as a click is that may mean anything.
+    scale = rng.uniform(2.5, 4.0) if len(ids) > 1 else np.exp(rng.uniform(np.log(1.2), np.log(8.0)))
     boxes = np.empty((len(ids), 4))
     centre, side = np.array([0.5, 0.5]), 1.0
     for t in range(len(ids)):

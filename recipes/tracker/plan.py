@@ -52,6 +52,7 @@ class Plan:
     mean_decay: float = 0.99  # of the running mean of the weights that is evaluated and exported
     texture_share: float = 0.3  # part of class-agnostic clips, when there are any
     wide_share: float = 0.0  # part of clips of the widened world, when there are any
+    cutout_share: float = 0.0  # part of clips of cut-out pictures, when there are any
 
     @property
     def steps(self) -> int:
@@ -59,13 +60,15 @@ class Plan:
         return sum(phase.steps for phase in self.phases)
 
     def shares(self, rendered: Collection[str]) -> dict[str, float]:
-        """How much of each kind of clip is drawn; class-agnostic ones stand in for the widened ones."""
-        texture, wide = self.texture_share, self.wide_share
-        if "wide" not in rendered:
-            texture, wide = texture + wide, 0.0
-        others = {"texture": texture, "wide": wide}
-        others = {name: share for name, share in others.items() if name in rendered and share > 0}
-        return {"world": 1 - self.texture_share - self.wide_share, **others}
+        """How much of each kind of clip is drawn; what was not rendered is stood in for by the next kind before it."""
+        wanted = {"cutout": self.cutout_share, "wide": self.wide_share, "texture": self.texture_share}
+        found, missing = {"world": 1 - sum(wanted.values())}, 0.0
+        for name, share in wanted.items():
+            share += missing
+            missing = 0.0 if name in rendered else share
+            if name in rendered and share > 0:
+                found[name] = share
+        return found
 
     def at(self, step: int) -> tuple[Phase, int]:
         """The phase of a step and the step's number inside it."""
@@ -88,7 +91,7 @@ def _stills(size_px: int, clips: int) -> Draw:
     return Draw(size_px, clips, 1, 3, window_share=0.55)
 
 
-FOOTAGE_MIX = PromptMix(click=0.28, box=0.62, mask=0.1, background=0.4)
+FOOTAGE_MIX = PromptMix(click=0.4, box=0.52, mask=0.08, background=0.35)
 
 PLANS = {
     "embedded": Plan(
@@ -100,26 +103,17 @@ PLANS = {
             Phase("sixes", 600, _clips(160, 2, 6), _clips(160, 6, 1, 3), 1.5e-4, 0.0, 0.2, (0.2, 0.1)),
         )
     ),
-    # Goes on from the weights of "embedded": half of the views are search windows, most prompts boxes.
+    # Goes on from the weights of "embedded": half of the views are search windows, things are cut out of pictures.
     "footage": Plan(
         (
-            Phase("quick", 1100, _views(128, 4, 4), _stills(128, 8), 4e-4, 4e-4, 0.2, (0.8, 0.4), 60),
-            Phase("fours", 700, _views(160, 3, 4), _stills(160, 6), 4e-4, 2e-4, 0.2, (0.4, 0.25)),
-            Phase("sixes", 500, _views(160, 2, 6), _stills(160, 6), 2e-4, 0.0, 0.15, (0.25, 0.1)),
+            Phase("quick", 1900, _views(128, 4, 4), _stills(128, 8), 5e-4, 4e-4, 0.35, (0.8, 0.4), 60),
+            Phase("eights", 600, _views(128, 2, 8), _stills(128, 8), 4e-4, 3e-4, 0.25, (0.4, 0.2)),
+            Phase("large", 850, _views(160, 2, 6), _stills(160, 6), 3e-4, 0.0, 0.25, (0.2, 0.1)),
         ),
         mix=FOOTAGE_MIX,
-        texture_share=0.2,
-        wide_share=0.5,
-    ),
-    # The same for an hour of a small part of a core; what it can reach is said in docs/tracking.md.
-    "footage-short": Plan(
-        (
-            Phase("quick", 260, _views(128, 4, 4), _stills(128, 8), 4e-4, 4e-4, 0.2, (0.8, 0.5), 60),
-            Phase("fours", 820, _views(128, 4, 4), _stills(128, 8), 4e-4, 2e-5, 0.2, (0.5, 0.15)),
-        ),
-        mix=FOOTAGE_MIX,
-        texture_share=0.2,
-        wide_share=0.5,
+        texture_share=0.0,
+        wide_share=0.2,
+        cutout_share=0.5,
     ),
     "smoke": Plan(
         (

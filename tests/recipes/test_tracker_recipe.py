@@ -17,7 +17,7 @@ from recipes import train_tracker
 from recipes.tracker.batches import Draw, _windows, draw_batch
 from recipes.tracker.check import check
 from recipes.tracker.checkpoints import export_weights, warm_start
-from recipes.tracker.clips import open_data
+from recipes.tracker.clips import Amounts, open_data
 from recipes.tracker.plan import PLANS
 from recipes.tracker.prompts import boxes, corrections, deepest
 from recipes.tracker.scores import boundary_score, region_score
@@ -110,16 +110,6 @@ def test_exported_weights_begin_another_training(tmp_path: Path) -> None:
         begin(SMOKE, 1, CPU, tmp_path / "none.safetensors")
 
 
-def test_clips_that_were_not_rendered_are_stood_in_for() -> None:
-    plan = PLANS["footage"]
-    every = plan.shares({"world", "texture", "wide"})
-    assert sum(every.values()) == pytest.approx(1) and set(every) == {"world", "texture", "wide"}
-    assert plan.shares({"world", "texture"}) == pytest.approx(
-        {"world": every["world"], "texture": every["texture"] + every["wide"]}
-    )
-    assert set(plan.shares({"world"})) == {"world"}
-
-
 def test_search_windows_follow_a_thing_from_behind_and_grow_without_it() -> None:
     ids = np.zeros((5, 100, 100), np.uint8)
     for t, x in enumerate((10, 30, 50)):
@@ -188,3 +178,16 @@ def test_scores_follow_their_definition() -> None:
     empty = np.zeros_like(mask)
     assert region_score(empty, empty) == boundary_score(empty, empty) == 1
     assert region_score(mask, empty) == boundary_score(empty, mask) == 0
+
+
+def test_what_was_not_rendered_is_stood_in_for() -> None:
+    plan = PLANS["footage"]
+    whole = plan.shares(["world", "texture", "wide", "cutout"])
+    assert whole == pytest.approx({"world": 0.3, "cutout": 0.5, "wide": 0.2})
+    assert plan.shares(["world", "wide"]) == pytest.approx({"world": 0.3, "wide": 0.7})
+    assert set(plan.shares(["world"])) == {"world"}
+
+
+def test_cutouts_without_pictures_are_refused() -> None:
+    with pytest.raises(ValueError, match="folder of pictures"):
+        Amounts(world=1, cutouts=2)
