@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from modeling.sam2.fit import Fit
 from modeling.sam2.network import Outcome
 from modeling.sam2.values import Detection, Step
 from modeling.sam2.window import View, extent, spread
@@ -24,6 +25,14 @@ def detections_of(outcome: Outcome, view: View, mask_size: tuple[int, int]) -> l
     surely, possibly = ((outcome.logits > limit).sum(dim=(1, 2, 3)) for limit in (1.0, -1.0))
     stability = (surely / possibly.clamp(min=1)).tolist()
     return [Detection(*row) for row in zip(masks, quality, stability, presence, strict=True)]
+
+
+def detection_of(fit: Fit, mask_size: tuple[int, int]) -> Detection:
+    """A mask that was fitted to a box, as a detection."""
+    surely, possibly = (int((fit.logits > limit).sum()) for limit in (1.0, -1.0))
+    return Detection(
+        fit.mask(mask_size), min(max(fit.quality, 0.0), 1.0), surely / max(possibly, 1), fit.presence
+    )
 
 
 def extent_of(outcome: Outcome, row: int) -> np.ndarray | None:

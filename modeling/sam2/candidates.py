@@ -1,4 +1,4 @@
-"""All masks that the decoder offers for a tracked object, for those who do not always take the likeliest one."""
+"""All masks that the decoder offers, for those who do not always take the likeliest one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modeling.sam2.encode import Maps
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Masks for B objects, M (three) each."""
+    """Masks for B objects, M each: three of a tracked object, four of a prompt."""
 
     logits: torch.Tensor  # float32 [B, M, S/4, S/4]; -1024 everywhere when absent
     quality: torch.Tensor  # [B, M], IoU estimates
@@ -41,6 +41,26 @@ def decode_candidates(model: SAM2Base, seen: torch.Tensor, maps: Maps) -> Candid
     )
     logits = torch.where(presence[:, :, None, None] > 0, logits, NO_OBJ_SCORE).float()
     return Candidates(logits, quality, tokens.expand(-1, logits.shape[1], -1), presence)
+
+
+def offered(
+    model: SAM2Base, seen: torch.Tensor, maps: Maps, coords: torch.Tensor, labels: torch.Tensor
+) -> Candidates:
+    """All four masks of points on a map [1, d, f, f]: the one for clear prompts, then the three for unclear ones.
+
+    ``coords`` [1, p, 2] in model pixels, ``labels`` int32 [1, p]. Logits are given even where ``presence`` says that
+    nothing is there.
+    """
+    sparse, dense = model.sam_prompt_encoder(points=(coords, labels), boxes=None, masks=None)
+    logits, quality, tokens, presence = model.sam_mask_decoder.predict_masks(
+        image_embeddings=seen,
+        image_pe=model.sam_prompt_encoder.get_dense_pe(),
+        sparse_prompt_embeddings=sparse,
+        dense_prompt_embeddings=dense,
+        repeat_image=False,
+        high_res_features=maps.sharp(1),
+    )
+    return Candidates(logits.float(), quality, tokens, presence)
 
 
 def pointers_of(model: SAM2Base, found: Candidates, chosen: Sequence[int]) -> torch.Tensor:

@@ -41,7 +41,8 @@ def prepare(pictures: Sequence[np.ndarray], image_size: int) -> torch.Tensor:
     between training, parity and service costs accuracy.
     """
     small = np.stack([_squash(picture, image_size) for picture in pictures])
-    pixels = torch.from_numpy(small).permute(0, 3, 1, 2).float() / 255.0
+    # One layout in memory for one picture and for many: convolutions of another layout round otherwise.
+    pixels = torch.from_numpy(small).permute(0, 3, 1, 2).contiguous().float() / 255.0
     mean = torch.tensor(MEAN).view(1, 3, 1, 1)
     std = torch.tensor(STD).view(1, 3, 1, 1)
     return (pixels - mean) / std

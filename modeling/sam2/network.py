@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from sam2.modeling.sam2_utils import get_1d_sine_pe
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
-from modeling.sam2.candidates import Candidates, decode_candidates, pointers_of
+from modeling.sam2.candidates import Candidates, decode_candidates, offered, pointers_of
 from modeling.sam2.encode import Maps, encode, prepare
 from modeling.sam2.input_size import clicks_at_once
 from modeling.sam2.memory import Entry, ObjectMemory
@@ -135,6 +135,11 @@ class Network:
             size = (self.image_size, self.image_size)
             high_res = F.interpolate(found.logits, size=size, mode="bilinear", align_corners=False)
             return self._remember(maps, found, high_res, from_points=True)
+
+    def offers(self, maps: Maps, given: Points) -> Candidates:
+        """All masks that the decoder has for one prompt, without memory."""
+        with self._precision():
+            return offered(self.model, maps.coarse + self._no_memory, maps, given.coords, given.labels)
 
     def clicks(self, maps: Maps, coords: torch.Tensor) -> Outcome:
         """Decode single clicks [n, 2] (model pixels) without memory; the best of three masks each.

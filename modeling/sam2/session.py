@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from modeling.sam2.answers import detections_of, extent_of, steps_of
+from modeling.sam2.answers import detection_of, detections_of, extent_of, steps_of
 from modeling.sam2.followed import Followed
 from modeling.sam2.memory import ObjectMemory
 from modeling.sam2.network import Choice, Network, Outcome, Points
@@ -116,6 +116,8 @@ class Sam2Session:
         A mask is shown to the decoder as a rough answer to be improved, together with its box.
         """
         sight = self._newest()
+        if (found := sight.found(prompt)) is not None:
+            return detection_of(found, self._mask_size)
         view = sight.decoding(prompt)
         maps = sight.maps(view)
         if prompt.mask is None:
@@ -223,11 +225,13 @@ class Sam2Session:
     def _apply(self, held: Followed, prompt: PromptLike, memory: ObjectMemory | None, now: int) -> Step:
         """Decode a prompt for an object on the newest picture and make it a conditioning memory."""
         sight = self._newest()
-        view = sight.point_at(held, prompt)
+        searched = sight.found(prompt, held)
+        view = sight.point_at(held, prompt, searched)
         maps = sight.maps(view)
-        if prompt.mask is not None:
-            held.points = None
-            outcome = self._network.prompt(maps, sight.mask(prompt.mask, view))
+        mask = prompt.mask if searched is None else searched.mask(sight.shape[:2])
+        if mask is not None:
+            held.points = sight.points(prompt, view) if prompt.points is not None else None
+            outcome = self._network.prompt(maps, sight.mask(mask, view))
         else:
             points = sight.points(prompt, view)
             held.points = points if prompt.box is not None else join(held.points, points)

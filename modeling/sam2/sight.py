@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from modeling.sam2.aim import aim, aim_at_points, holds
+from modeling.sam2.aim import aim, holds
 from modeling.sam2.answers import extent_of
+from modeling.sam2.candidates import Candidates
 from modeling.sam2.encode import Maps
+from modeling.sam2.fit import Fit, fit_to_box, surest_at
 from modeling.sam2.followed import Followed
 from modeling.sam2.network import Network, Outcome, Points
 from modeling.sam2.prompts import as_mask, as_points
@@ -23,6 +25,11 @@ class Sight:
 
     def __init__(self, network: Network, shot: Shot, window: WindowSettings | None) -> None:
         self._network, self._shot, self._window = network, shot, window
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the picture, [H, W, 3]."""
+        return self._shot.shape
 
     @property
     def whole_view(self) -> View:
@@ -54,15 +61,42 @@ class Sight:
         view = self.through(self._aim(prompt))
         return view if holds(view, prompt) else self._shot.view
 
-    def point_at(self, held: Followed, prompt: PromptLike) -> View:
+    def found(self, prompt: PromptLike, held: Followed | None = None) -> Fit | None:
+        """The mask that a box alone, or points alone, mean, where objects have windows; None for other prompts.
+
+        Points in the window in which ``held`` is looked for already are about what is seen there, and not searched for.
+        """
+        if self._window is None or prompt.mask is not None or (prompt.box is None) == (prompt.points is None):
+            return None
+        if (
+            held is not None
+            and held.view is not None
+            and prompt.points is not None
+            and holds(held.view, prompt)
+        ):
+            return None
+        self.points(prompt, self._shot.view)  # refuses what is no place
+
+        def offer(view: View) -> Candidates:
+            return self._network.offers(self._shot.through(view), self.points(prompt, view))
+
+        if prompt.points is not None:
+            points, labels = np.asarray(prompt.points).reshape(-1, 2), np.asarray(prompt.labels)
+            return surest_at(points, labels, self._shot.shape, self._window, offer)
+        box = np.clip(np.asarray(prompt.box, np.float64), 0.0, 1.0)
+        return fit_to_box(box, self._shot.shape, self._window, offer)
+
+    def point_at(self, held: Followed, prompt: PromptLike, found: Fit | None = None) -> View:
         """The view an object's prompt is decoded in, from now on its own: points that lie in the old one stay there."""
         focus = self._aim(prompt)
+        if focus is None and found is not None and self._window is not None:
+            focus = focus_on(found.box, self._shot.shape, self._window)
         if focus is not None:
             view = self.through(focus)
         elif held.view is not None and holds(held.view, prompt):
             return held.view
         else:
-            view = self._found_by(prompt)
+            view = self._shot.view
         if not holds(view, prompt):
             view = self._shot.view
         if view != held.view:
@@ -100,17 +134,3 @@ class Sight:
         if prompt.mask is None:
             self.points(prompt, self._shot.view)  # refuses what is no place
         return aim(prompt, self._shot.shape, self._window)
-
-    def _found_by(self, prompt: PromptLike) -> View:
-        """The window about what points mark; all of the picture if that is nothing, or too far apart."""
-        if self._window is None or prompt.points is None:
-            return self._shot.view
-
-        def look(view: View) -> tuple[float, np.ndarray | None]:
-            if not holds(view, prompt):
-                return 0.0, None
-            outcome = self._network.prompt(self._shot.through(view), self.points(prompt, view))
-            return float(outcome.quality[0]), extent_of(outcome, 0)
-
-        focus = aim_at_points(np.asarray(prompt.points), self._shot.shape, self._window, look)
-        return self.through(focus)

@@ -41,7 +41,7 @@ def background_clicks(ids: np.ndarray, rng: np.random.Generator) -> Points:
     return _one_point([_any_pixel(picture == 0, rng) for picture in ids], 1)
 
 
-def boxes(masks: np.ndarray, rng: np.random.Generator, jitter: float = 0.1) -> Points:
+def boxes(masks: np.ndarray, rng: np.random.Generator, jitter: float = 0.05) -> Points:
     """The box of each mask as two corner points, every side moved by up to ``jitter`` of the box."""
     corners = []
     for mask in masks:
