@@ -24,6 +24,7 @@ class Followed:
     logits: torch.Tensor | None = None
     points: Points | None = None
     appearance: torch.Tensor | None = None
+    hidden_since: int | None = None  # the first step on which it was not in view, until it is again
     focus: Focus | None = None
     view: View | None = None
     notes: Notes = field(default_factory=Notes)
@@ -34,11 +35,21 @@ class Followed:
         appearance = self.appearance
         return self.memory.num_bytes + (0 if appearance is None else appearance.nbytes)
 
-    def note(self, outcome: Outcome, row: int) -> None:
-        """Keep what the newest picture has shown of the object."""
+    def note(self, outcome: Outcome, row: int, step: int) -> None:
+        """Keep what the newest picture, that of ``step``, has shown of the object."""
         self.logits = outcome.logits[row : row + 1]
         if outcome.presence[row, 0] > 0:
             self.appearance = outcome.pointer[row : row + 1].float().clone()
+            self.hidden_since = None
+        elif self.hidden_since is None:
+            self.hidden_since = step
+
+    def rests(self, step: int, hidden_every: int) -> bool:
+        """Whether the object is not looked for on this step, being out of view for longer than it remembers."""
+        if self.hidden_since is None:
+            return False
+        hidden = step - self.hidden_since
+        return hidden > self.memory.recent_features and hidden % hidden_every != 0
 
     def remember(self, outcome: Outcome, row: int, step: int, policy: Policy) -> None:
         """Keep of an unprompted step what the policy wants."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 
@@ -25,6 +23,10 @@ class Sight:
         self._network, self._shot, self._window = network, shot, window
 
     @property
+    def shot(self) -> Shot:
+        return self._shot
+
+    @property
     def whole_view(self) -> View:
         return self._shot.view
 
@@ -42,12 +44,6 @@ class Sight:
 
     def view_of(self, held: Followed) -> View:
         return self._shot.view if held.view is None else held.view
-
-    def seen_by(self, group: Sequence[Followed]) -> Maps:
-        """What objects see of the picture, each in its own view."""
-        if self._window is None:
-            return self._shot.whole()
-        return Maps.stacked(self._shot.through_all([self.view_of(held) for held in group]))
 
     def decoding(self, prompt: PromptLike) -> View:
         """The view in which a prompt that belongs to no object is decoded."""
@@ -77,7 +73,12 @@ class Sight:
         box = extent_of(outcome, row)
         if box is not None:
             held.focus = focus_on(held.view.outward(box), self._shot.shape, self._window, held.focus)
-        elif held.focus is not None:
+        else:
+            self.lose(held)
+
+    def lose(self, held: Followed) -> None:
+        """Look for an object that is not in view in a larger window next."""
+        if self._window is not None and held.focus is not None:
             held.focus = held.focus.lost(self._window)
 
     def points(self, prompt: PromptLike, view: View) -> Points:

@@ -29,8 +29,9 @@ _MAX_HEADER_BYTES = 1 << 22
 class Header:
     """What must fit (schema, model, input size, whether objects have windows) and what is continued.
 
-    Continued are counters, ids with the steps of birth, by id the middle and side of its search window, and by id the
-    prompted steps with the names of the parts that hold their memories, and what the memory policy has noted.
+    Continued are counters, ids with the steps of birth, by id the middle and side of its search window, the step since
+    which it is hidden, the prompted steps with the names of the parts that hold their memories, and what the memory
+    policy has noted.
     """
 
     model: str
@@ -44,6 +45,7 @@ class Header:
     anchors: dict[int, dict[int, str]] = field(default_factory=dict)
     policy: str = "official"
     notes: dict[int, dict[str, Any]] = field(default_factory=dict)
+    hidden: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ def read_header(state: Mapping[str, bytes]) -> Header:
             int(key): {int(step): str(name) for step, name in given.items()}
             for key, given in facts["anchors"].items()
         }
+        # States written before hidden objects could rest do not tell.
+        facts["hidden"] = {int(key): int(step) for key, step in facts.get("hidden", {}).items()}
         facts["notes"] = {int(key): dict(given) for key, given in facts["notes"].items()}
         return Header(**facts)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
