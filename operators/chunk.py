@@ -14,7 +14,7 @@ import numpy as np
 
 from operators.types import Clip, ClosedBy, Frame
 
-HoleReason = Literal["no_picture", "undecodable"]
+HoleReason = Literal["no_picture", "undecodable", "shed"]
 Signature = tuple[np.ndarray, np.ndarray]  # grey thumbnail, colour histogram
 
 _EPSILON_S = 1e-6

@@ -34,7 +34,8 @@ class StaleEpoch(ValueError):
 class StreamSettings:
     """``max_side_px`` bounds the pictures kept; ``stall_s`` is how long a pending clip waits for its camera.
 
-    From ``thin_after_s`` behind on every second frame is sampled, from three times that on every fourth; 0: never.
+    From ``thin_after_s`` behind on every second frame is sampled, from three times that on every fourth; clips of a
+    camera that is ``shed_after_s`` behind are not tracked but told as gaps. 0: never.
     """
 
     max_side_px: int = 640
@@ -42,6 +43,7 @@ class StreamSettings:
     hardware: Hardware = field(default_factory=Hardware)
     stall_s: float = 10.0
     thin_after_s: float = 20.0
+    shed_after_s: float = 0.0
     chunk: ChunkSettings = field(default_factory=ChunkSettings)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from contracts import topics
 from contracts.base import InvalidMessage
 from contracts.segments import HEADER, SegmentHeader
-from operators.chunk import Hole
+from operators.chunk import Hole, HoleReason
 from operators.decode import DecodeError
 from operators.track import Tracker
 from operators.types import Clip, TrackedClip
@@ -170,9 +170,18 @@ class Tracking:
         for span in spans:
             if isinstance(span.item, Hole):
                 step = self._gap_step(work, span, span.item)
+            elif (cause := self._too_late(span.item)) is not None:
+                step = self._gap_step(work, span, _untracked(span.item, "shed", cause))
             else:
                 step = self._clip_step(work, camera, span, span.item)
             yield from self._commit(work, step)
+
+    def _too_late(self, clip: Clip) -> str | None:
+        """Why a clip is not tracked: its camera is so far behind that thinner sampling did not help."""
+        lag_s, limit_s = self.lag_s.get(clip.camera_id, 0.0), self._settings.shed_after_s
+        if not 0 < limit_s <= lag_s:
+            return None
+        return f"the tracker was {lag_s:.0f} s behind this camera, clips are shed from {limit_s:g} s"
 
     def _is_awaited(self, camera_id: str, camera: CameraWork) -> bool:
         """Whether somebody waits for the pending clip, and there is something of it."""
@@ -206,7 +215,8 @@ class Tracking:
                 raise
             log.exception("clip %d of camera %s given up", clip.index, clip.camera_id)
             camera.tracker = None
-            return self._gap_step(work, span, _given_up(clip, error))
+            cause = f"tracking failed {MAX_STRIKES} times: {type(error).__name__}: {error}"
+            return self._gap_step(work, span, _untracked(clip, "undecodable", cause))
         stages = {"decode": span.decode_s, "track": time.perf_counter() - began}
         told = Telling(tracked, span, work.ledger.partition, self._trackers.model, checkpoint.name, mark)
         position = _carried(span.position, before)
@@ -270,6 +280,5 @@ def _carried(position: CameraPosition, before: CameraPosition | None) -> CameraP
     return position.model_copy(update={**held, "opened": opened})
 
 
-def _given_up(clip: Clip, error: Exception) -> Hole:
-    cause = f"tracking failed {MAX_STRIKES} times: {type(error).__name__}: {error}"
-    return Hole(clip.camera_id, clip.epoch, clip.start_s, clip.end_s, "undecodable", cause)
+def _untracked(clip: Clip, reason: HoleReason, cause: str) -> Hole:
+    return Hole(clip.camera_id, clip.epoch, clip.start_s, clip.end_s, reason, cause)

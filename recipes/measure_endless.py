@@ -1,15 +1,16 @@
 """Drive one session without end and say what it holds: tensor bytes, and the slope of the process's memory.
 
-    python -m recipes.measure_endless --steps 100000 --json [--weights DIR] [--limit-s 600]
+    python -m recipes.measure_endless --steps 100000 --json [--weights DIR] [--limit-s 600] [--progress FILE]
 
-Objects come and go all the while: every 20 steps one is begun at a place of its own and, with more than four, the
-oldest is forgotten; before that it is corrected more often than anchors are kept. The state is exported and taken up
-by a fresh session every 250 steps. Pictures are noise, and without ``--weights`` the network is a tiny one of random
-numbers: what is held depends on neither. Keys of the JSON line:
+Objects come and go all the while: every 100 steps two are begun at places of their own and, with more than four, the
+two oldest are forgotten; before that each is corrected more often than anchors are kept. Clips have ten pictures; the
+state is exported and taken up by a fresh session every 250 steps. Pictures are noise, and without ``--weights`` the
+network is a tiny one of random numbers: what is held depends on neither. With ``--progress`` the figures so far are
+written to a file every 1,000 steps, for runs that are broken off. Keys of the JSON line:
 
 steps, seconds, steps_per_s   what was done (``--limit-s`` ends it early)
 objects                       how many were begun
-tensor_bytes                  of the session on the last step before each birth: every value seen from step 100 on
+tensor_bytes                  of the session on the last step before births: every value seen from step 100 on
 most_tensor_bytes             by 10,000 steps, the most at any time
 resident_mb                   of the process, by 10,000 steps
 mb_per_10000_steps            slope of a line through resident memory, the first tenth left out
@@ -44,9 +45,11 @@ from recipes.arguments import (
 )
 
 MASK_SIZE, PICTURE_PX = (60, 80), (60, 80)
-OBJECTS, BEGIN_EVERY, RESTART_EVERY, BLOCK = 4, 20, 250, 10_000
-CORRECTED = range(2, 2 * MAX_ANCHORS + 4, 2)
-"""Steps after a birth on which the oldest object is corrected: once more often than it has room."""
+CLIP, OBJECTS, BEGIN_EVERY, RESTART_EVERY, BLOCK, TELL_EVERY = 10, 4, 100, 250, 10_000, 1_000
+AT_ONCE = 2
+"""Objects begun on one step. They are corrected on the same steps too, so that most steps are one batch."""
+CORRECTED = range(20, 20 + 4 * (MAX_ANCHORS + 1), 4)
+"""Steps after a birth on which the youngest objects are corrected: more often than they have room."""
 PAGE_MB = 4096 / 1e6
 
 Open = Callable[[tuple[int, int]], Sam2Session]
@@ -74,22 +77,27 @@ class Life:
         self._objects: deque[int] = deque()
 
     def step(self, number: int) -> None:
-        self.session.begin_clip([self._pictures[number % len(self._pictures)]])
+        if number % CLIP == 0:
+            self.session.begin_clip(
+                [self._pictures[(number + at) % len(self._pictures)] for at in range(CLIP)]
+            )
         self.session.step()
         if number % BEGIN_EVERY == 0:
             self._begin()
         if number % BEGIN_EVERY in CORRECTED:
-            self.session.correct(self._objects[0], self._place())
+            for object_id in list(self._objects)[-AT_ONCE:]:
+                self.session.correct(object_id, self._place())
         self._note(number)
         if number % RESTART_EVERY == RESTART_EVERY - 1:
             self._restart()
 
     def _begin(self) -> None:
-        object_id, _ = self.session.add_object(self._place())
-        self._objects.append(object_id)
-        self.record.begun += 1
-        if len(self._objects) > OBJECTS:
-            self.session.remove_object(self._objects.popleft())
+        for _ in range(AT_ONCE):
+            object_id, _ = self.session.add_object(self._place())
+            self._objects.append(object_id)
+            self.record.begun += 1
+            if len(self._objects) > OBJECTS:
+                self.session.remove_object(self._objects.popleft())
 
     def _place(self) -> Prompt:
         mask = np.zeros(MASK_SIZE, bool)
@@ -113,14 +121,23 @@ class Life:
 
 
 def measure(
-    open_session: Open, steps: int, seed: int = 0, limit_s: float = float("inf")
+    open_session: Open,
+    steps: int,
+    seed: int = 0,
+    limit_s: float = float("inf"),
+    tell: Callable[[dict[str, object]], None] = lambda so_far: None,
 ) -> dict[str, object]:
-    """The figures of the module's page."""
+    """The figures of the module's page; ``tell`` is given those so far every ``TELL_EVERY`` steps."""
     life, began, done = Life(open_session, seed), time.perf_counter(), 0
     while done < steps and time.perf_counter() - began < limit_s:
         life.step(done)
         done += 1
-    seconds, record = time.perf_counter() - began, life.record
+        if done % TELL_EVERY == 0:
+            tell(_figures(life.record, done, time.perf_counter() - began))
+    return _figures(life.record, done, time.perf_counter() - began)
+
+
+def _figures(record: Record, done: int, seconds: float) -> dict[str, object]:
     return {
         "steps": done,
         "seconds": round(seconds, 1),
@@ -147,7 +164,15 @@ def tiny() -> Open:
     """Sessions on a network of random weights and 64 pixels."""
     torch.manual_seed(5)
     shape = {"embed_dim": 8, "d_model": 32, "mem_dim": 16, "memory_attention_layers": 1, "feedforward": 32}
-    return opener(Network(build_tracker(tracker_config(image_size=64, **shape))))
+    config = tracker_config(image_size=64, **shape)
+    config["memory_encoder"]["fuser"]["num_layers"] = 1
+    return opener(Network(build_tracker(config)))
+
+
+def _teller(path: Path | None) -> Callable[[dict[str, object]], None]:
+    if path is None:
+        return lambda so_far: None
+    return lambda so_far: path.write_text(json.dumps(so_far) + "\n")  # type: ignore[func-returns-value]
 
 
 def _resident_mb() -> float:
@@ -161,12 +186,13 @@ def main() -> None:
     parser.add_argument("--weights", type=existing_folder, help="model folder; without it, a tiny network")
     parser.add_argument("--limit-s", type=positive_float, default=float("inf"), help="stop after so long")
     parser.add_argument("--seed", type=not_negative_int, default=0)
+    parser.add_argument("--progress", type=Path, help="file for the figures so far")
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     with told_in_one_line(parser):
         opened = tiny() if chosen.weights is None else load_segmenter(chosen.weights)
-    result = measure(opened, chosen.steps, chosen.seed, chosen.limit_s)
+        result = measure(opened, chosen.steps, chosen.seed, chosen.limit_s, _teller(chosen.progress))
     if chosen.json:
         print(json.dumps(result))
         return

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from sam2.modeling.sam2_base import SAM2Base
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+
+ForwardImage = Callable[[torch.Tensor], dict[str, Any]]
+"""A model's ``forward_image``; what it gives may have more rows than there are pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,13 @@ def prepare(pictures: Sequence[np.ndarray], image_size: int) -> torch.Tensor:
     return (pixels - mean) / std
 
 
-def encode(model: SAM2Base, pixels: torch.Tensor, batch: int) -> list[Maps]:
-    """Maps of every picture of ``pixels`` [n, 3, S, S], computed ``batch`` pictures at a time."""
-    device = model.device
-    return [maps for part in pixels.split(batch) for maps in _encode_part(model, part.to(device))]
+def encode(forward_image: ForwardImage, pixels: torch.Tensor, batch: int) -> list[Maps]:
+    """Maps of every picture of ``pixels`` [n, 3, S, S] ``batch`` pictures at a time."""
+    return [maps for part in pixels.split(batch) for maps in _encode_part(forward_image, part)]
 
 
-def _encode_part(model: SAM2Base, pixels: torch.Tensor) -> list[Maps]:
-    found = model.forward_image(pixels)
+def _encode_part(forward_image: ForwardImage, pixels: torch.Tensor) -> list[Maps]:
+    found = forward_image(pixels)
     fine, middle, coarse = found["backbone_fpn"][-3:]
     position = found["vision_pos_enc"][-1][:1].clone()
     rows = range(len(pixels))

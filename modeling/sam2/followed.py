@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from modeling.sam2.candidates import Candidates
+from modeling.sam2.carry import Carried, Patch
 from modeling.sam2.memory import ObjectMemory
 from modeling.sam2.network import Outcome, Points
 from modeling.sam2.policy import Notes, Policy, Sighting
@@ -17,28 +18,45 @@ from modeling.sam2.window import Focus, View
 
 @dataclass(slots=True)
 class Followed:
-    """One followed object; ``points``, ``logits`` and ``view`` belong to the newest picture only."""
+    """One followed object; ``points``, ``logits``, ``view`` and ``ahead`` belong to the newest picture only.
+
+    ``patch`` is what it looked like there, for the flow to the next one, and ``ahead`` where that has carried it.
+    """
 
     memory: ObjectMemory
     born: int
     logits: torch.Tensor | None = None
     points: Points | None = None
     appearance: torch.Tensor | None = None
+    hidden_since: int | None = None  # the first step on which it was not in view, until it is again
     focus: Focus | None = None
     view: View | None = None
     notes: Notes = field(default_factory=Notes)
+    patch: Patch | None = None
+    ahead: Carried | None = None
 
     @property
     def num_bytes(self) -> int:
         """Bytes of what is remembered from one clip to the next."""
-        appearance = self.appearance
-        return self.memory.num_bytes + (0 if appearance is None else appearance.nbytes)
+        appearance, patch = self.appearance, self.patch
+        others = (0 if appearance is None else appearance.nbytes) + (0 if patch is None else patch.num_bytes)
+        return self.memory.num_bytes + others
 
-    def note(self, outcome: Outcome, row: int) -> None:
-        """Keep what the newest picture has shown of the object."""
+    def note(self, outcome: Outcome, row: int, step: int) -> None:
+        """Keep what the newest picture, that of ``step``, has shown of the object."""
         self.logits = outcome.logits[row : row + 1]
         if outcome.presence[row, 0] > 0:
             self.appearance = outcome.pointer[row : row + 1].float().clone()
+            self.hidden_since = None
+        elif self.hidden_since is None:
+            self.hidden_since = step
+
+    def rests(self, step: int, hidden_every: int) -> bool:
+        """Whether the object is not looked for on this step, being out of view for longer than it remembers."""
+        if self.hidden_since is None:
+            return False
+        hidden = step - self.hidden_since
+        return hidden > self.memory.recent_features and hidden % hidden_every != 0
 
     def remember(self, outcome: Outcome, row: int, step: int, policy: Policy) -> None:
         """Keep of an unprompted step what the policy wants."""

@@ -126,6 +126,11 @@ class ObjectMemory:
         return anchors + sum(tensor.nbytes for _, _, tensor in self.recent_tensors())
 
     @property
+    def is_full(self) -> bool:
+        """Whether all recent steps are there."""
+        return len(self.features) >= self.recent_features and len(self.pointers) == self.recent_pointers
+
+    @property
     def layout(self) -> tuple[int, int]:
         """Objects of equal layout (numbers of feature maps and of pointers) can be stepped in one batch."""
         recent = min(len(self.features), self.recent_features)

@@ -1,4 +1,4 @@
-"""One SAM 2 step assembled from the network's own parts, for a batch of objects on one picture.
+"""One SAM 2 step assembled from the network's own parts, for a batch of objects.
 
 The package's predictor wants the whole video, keeps all of it and steps objects one by one. Here the same
 methods are called in the same order, with the memory handed in; the outcome is the same bits for one object
@@ -22,6 +22,7 @@ from modeling.sam2.candidates import Candidates, decode_candidates, offered, poi
 from modeling.sam2.encode import Maps, encode, prepare
 from modeling.sam2.input_size import clicks_at_once
 from modeling.sam2.memory import Entry, ObjectMemory
+from modeling.sam2.steady import Steady, full_memories, sizes_up_to
 
 # Bound given to the logits of an earlier mask when they are shown to the decoder again, as the predictor does.
 PREVIOUS_LOGIT_LIMIT = 32.0
@@ -65,17 +66,24 @@ class Network:
     """A SAM 2 model with the operations a session needs; holds no state of any stream, so sessions share it."""
 
     def __init__(
-        self, model: SAM2VideoPredictor, encode_batch: int = 8, object_batch: int = 16, bfloat16: bool = False
+        self,
+        model: SAM2VideoPredictor,
+        encode_batch: int = 8,
+        object_batch: int = 16,
+        bfloat16: bool = False,
+        steady: Steady | None = None,
     ) -> None:
         """At most ``encode_batch`` pictures and ``object_batch`` objects are computed at once.
 
         With an ``object_batch`` of 1 outcomes are the official predictor's bits; larger batches round otherwise.
-        ``bfloat16`` computes in mixed precision, for GPUs.
+        ``bfloat16`` computes in mixed precision, ``steady`` with compiled parts (:meth:`warm_up` makes them), both for
+        GPUs.
         """
         self.model = model
         self.encode_batch = encode_batch
         self.object_batch = object_batch
         self.bfloat16 = bfloat16
+        self.steady = steady
         self.image_size: int = model.image_size
         self.recent_features: int = model.num_maskmem - 1
         self.recent_pointers: int = model.max_obj_ptrs_in_encoder - 1
@@ -91,22 +99,44 @@ class Network:
     def encode(self, pictures: Sequence[np.ndarray]) -> list[Maps]:
         """Feature maps of RGB uint8 [H, W, 3] pictures of any sizes."""
         with self._precision():
-            return encode(self.model, prepare(pictures, self.image_size), self.encode_batch)
+            forward = self.model.forward_image if self.steady is None else self.steady.image
+            pixels = prepare(pictures, self.image_size)
+            return encode(lambda part: forward(part.to(self.device)), pixels, self.encode_batch)
+
+    @torch.inference_mode()
+    def warm_up(self) -> None:
+        """Compute once in every shape that compiled parts will meet; without such parts there is nothing to do."""
+        if self.steady is None:
+            return
+        black = np.zeros((self.image_size, self.image_size, 3), np.uint8)
+        for size in sizes_up_to(self.encode_batch):
+            maps = self.encode([black] * size)[0]
+        mask = torch.ones(1, 1, self.image_size, self.image_size, device=self.device)
+        seen = self.prompt(maps, mask)
+        for memory in full_memories(self.new_memory, lambda: seen.entry(0)):
+            for size in sizes_up_to(self.object_batch):
+                self.track(maps, [memory] * size, [max(memory.pointers) + 1] * size)
 
     def track(
-        self, maps: Maps, memories: Sequence[ObjectMemory], step: int, choose: Choice | None = None
+        self,
+        maps: Maps,
+        memories: Sequence[ObjectMemory],
+        steps: Sequence[int],
+        choose: Choice | None = None,
     ) -> Outcome:
-        """Find objects of equal memory layout on the picture of ``step``.
+        """Find objects of equal memory layout, each on the picture of its own step.
 
-        Of the masks that are decoded for each the likeliest is taken, or the one that ``choose`` says.
+        ``maps`` have one row, of the picture that all look at, or one for each object. Of the masks that are decoded
+        for each the likeliest is taken, or the one that ``choose`` says.
         """
         with self._precision():
-            seen = self._look_back(maps, memories, step)
+            steady = self.steady if self.steady is not None and memories[0].is_full else None
+            seen = self._look_back(maps, memories, steps, steady)
             if choose is not None:
                 return self._chosen(maps, decode_candidates(self.model, seen, maps), choose)
             multimask = self.model._use_multimask(False, None)
-            found, high_res = self._heads(seen, maps, None, None, multimask)
-            return self._remember(maps, found, high_res, from_points=False)
+            found, high_res = self._heads(seen, maps, None, None, multimask, steady)
+            return self._remember(maps, found, high_res, from_points=False, steady=steady)
 
     def prompt(
         self,
@@ -126,7 +156,9 @@ class Network:
                 found = _outcome(self.model._use_mask_as_output(maps.coarse, maps.sharp(1), given))
             else:
                 seen = (
-                    maps.coarse + self._no_memory if memory is None else self._look_back(maps, [memory], step)
+                    maps.coarse + self._no_memory
+                    if memory is None
+                    else self._look_back(maps, [memory], [step])
                 )
                 multimask = self.model._use_multimask(memory is None, given.as_inputs())
                 if previous is not None:
@@ -172,21 +204,31 @@ class Network:
     def _no_memory(self) -> torch.Tensor:
         return self.model.no_mem_embed.reshape(1, -1, 1, 1)
 
-    def _look_back(self, maps: Maps, memories: Sequence[ObjectMemory], step: int) -> torch.Tensor:
+    def _look_back(
+        self,
+        maps: Maps,
+        memories: Sequence[ObjectMemory],
+        steps: Sequence[int],
+        steady: Steady | None = None,
+    ) -> torch.Tensor:
         """The coarse map conditioned on each object's memory: [B, d, f, f]."""
         tokens, positions, pointer_tokens = zip(
-            *(self._lay_out(memory, step) for memory in memories), strict=True
+            *(self._lay_out(*each) for each in zip(memories, steps, strict=True)), strict=True
         )
         count = len(memories)
         current = maps.coarse.expand(count, -1, -1, -1).flatten(2).permute(2, 0, 1)
         current_position = maps.position.expand(count, -1, -1, -1).flatten(2).permute(2, 0, 1)
-        seen = self.model.memory_attention(
-            curr=[current],
-            curr_pos=[current_position],
-            memory=torch.cat(tokens, dim=1),
-            memory_pos=torch.cat(positions, dim=1),
-            num_obj_ptr_tokens=pointer_tokens[0],
-        )
+        memory, memory_position = torch.cat(tokens, dim=1), torch.cat(positions, dim=1)
+        if steady is not None:
+            seen = steady.attend(current, current_position, memory, memory_position, pointer_tokens[0])
+        else:
+            seen = self.model.memory_attention(
+                curr=[current],
+                curr_pos=[current_position],
+                memory=memory,
+                memory_pos=memory_position,
+                num_obj_ptr_tokens=pointer_tokens[0],
+            )
         return seen.permute(1, 2, 0).view(count, *maps.coarse.shape[1:])
 
     def _lay_out(self, memory: ObjectMemory, step: int) -> tuple[torch.Tensor, torch.Tensor, int]:
@@ -225,8 +267,12 @@ class Network:
         points: Points | None,
         previous: torch.Tensor | None,
         multimask: bool,
+        steady: Steady | None = None,
     ) -> tuple[Outcome, torch.Tensor]:
         """Decode masks from a conditioned map; also the chosen masks at input size [B, 1, S, S]."""
+        if steady is not None:
+            answer = steady.heads(seen, maps.sharp(len(seen)), multimask)
+            return _outcome(answer), answer[4]
         answer = self.model._forward_sam_heads(
             backbone_features=seen,
             point_inputs=points.as_inputs() if points is not None else None,
@@ -246,9 +292,21 @@ class Network:
         remembered = self._remember(maps, outcome, high_res, from_points=False)
         return replace(remembered, candidates=found, chosen=best)
 
-    def _remember(self, maps: Maps, found: Outcome, high_res: torch.Tensor, from_points: bool) -> Outcome:
+    def _remember(
+        self,
+        maps: Maps,
+        found: Outcome,
+        high_res: torch.Tensor,
+        from_points: bool,
+        steady: Steady | None = None,
+    ) -> Outcome:
         """The same outcome with the memory of this step encoded; rounded to bfloat16 as the predictor does."""
         count = len(found.pointer)
+        if steady is not None:
+            coarse = maps.coarse.expand(count, -1, -1, -1)
+            return replace(
+                found, features=steady.remember(coarse, high_res, found.presence).to(torch.bfloat16)
+            )
         features, _ = self.model._encode_new_memory(
             current_vision_feats=[maps.coarse.expand(count, -1, -1, -1).flatten(2).permute(2, 0, 1)],
             feat_sizes=[tuple(maps.coarse.shape[-2:])],

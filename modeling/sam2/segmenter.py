@@ -14,6 +14,7 @@ from modeling.sam2.network import Network
 from modeling.sam2.policy import policy_of
 from modeling.sam2.session import Sam2Session
 from modeling.sam2.state import fingerprint
+from modeling.sam2.steady import Steady
 from modeling.sam2.window import WindowSettings
 
 DEFAULT_POLICY = "official"
@@ -32,11 +33,15 @@ def load_segmenter(
     object_batch: int = 16,
     bfloat16: bool = False,
     input_px: int | None = None,
+    hidden_every: int = 1,
+    compiled: bool = False,
 ) -> Opener:
     """A function that opens a session for a mask size (h, w); all its sessions share the network.
 
     Batches bound the memory used at once (less on a CPU where pictures are large: see :func:`batches`), ``bfloat16``
-    is mixed precision for GPUs: see :class:`Network`. ``input_px`` is another input size than the folder's own.
+    is mixed precision for GPUs: see :class:`Network`. ``input_px`` is another input size than the folder's own,
+    ``compiled`` compiles what every picture needs (:mod:`modeling.sam2.steady`), here and now, which takes minutes;
+    ``hidden_every`` is how often hidden objects are looked for: see :class:`Sam2Session`.
 
     Raises FileNotFoundError or ValueError, naming the file, when the folder holds no tracker.
     """
@@ -48,16 +53,17 @@ def load_segmenter(
     source = config if input_px is None else with_input_size(config, input_px)
     model = build_tracker(source, weights, device)
     pictures, objects = batches(model.image_size, str(device), encode_batch, object_batch)
-    network = Network(model, pictures, objects, bfloat16)
-    return opener(network, read_window(config))
+    network = Network(model, pictures, objects, bfloat16, Steady(model) if compiled else None)
+    network.warm_up()
+    return opener(network, read_window(config), hidden_every)
 
 
-def opener(network: Network, window: WindowSettings | None = None) -> Opener:
+def opener(network: Network, window: WindowSettings | None = None, hidden_every: int = 1) -> Opener:
     """A function that opens sessions on a network that is already built; ``window`` gives objects windows."""
     model_hash = fingerprint(network.model)
 
     def open_session(mask_size: tuple[int, int], policy: str = DEFAULT_POLICY) -> Sam2Session:
-        return Sam2Session(network, mask_size, model_hash, window, policy_of(policy))
+        return Sam2Session(network, mask_size, model_hash, window, policy_of(policy), hidden_every)
 
     return open_session
 

@@ -11,16 +11,22 @@ import torch
 import torch.nn.functional as F
 
 from modeling.sam2.answers import detection_of, detections_of, extent_of, steps_of
+from modeling.sam2.encode import Maps
 from modeling.sam2.followed import Followed
 from modeling.sam2.memory import ObjectMemory
-from modeling.sam2.network import Choice, Network, Outcome, Points
+from modeling.sam2.network import Network, Points
 from modeling.sam2.policy import OFFICIAL, Notes, Policy
 from modeling.sam2.prompts import as_points, join
+from modeling.sam2.settle import keep, shown_box
 from modeling.sam2.shot import Shot
 from modeling.sam2.sight import Sight
 from modeling.sam2.state import Header, ObjectState, pack, read_header, unpack
+from modeling.sam2.stepping import Row, Turn, step_rows
 from modeling.sam2.values import Detection, PromptLike, Step
 from modeling.sam2.window import Focus, WindowSettings
+
+RESTING_PRESENCE = -10.0
+"""Presence logit of a hidden object that was not looked for: as sure as the network is of what it is shown."""
 
 
 class Sam2Session:
@@ -32,6 +38,9 @@ class Sam2Session:
     With a ``window`` every object is looked for in its own part of the picture (:mod:`modeling.sam2.window`), at the
     price of one picture encoded for each object; without, on the whole picture, as the package's predictor does. The
     ``policy`` decides what is remembered (:mod:`modeling.sam2.policy`); the official one is the predictor's.
+
+    An object that has been out of view for longer than its recent memories reach back is looked for on every
+    ``hidden_every``-th picture only; on the others it costs nothing, is answered as absent, and remembers nothing.
     """
 
     def __init__(
@@ -41,7 +50,12 @@ class Sam2Session:
         model_hash: str,
         window: WindowSettings | None = None,
         policy: Policy = OFFICIAL,
+        hidden_every: int = 1,
     ) -> None:
+        if hidden_every < 1:
+            raise ValueError(
+                f"hidden_every {hidden_every}: at least 1, which looks for hidden objects always"
+            )
         if min(mask_size) < 1:
             raise ValueError(f"mask_size {mask_size}: height and width must be positive")
         self._network = network
@@ -49,6 +63,7 @@ class Sam2Session:
         self._model_hash = model_hash
         self._window = window
         self._policy = policy
+        self._hidden_every = hidden_every
         self._objects: dict[int, Followed] = {}
         self._next_id = 1
         self._next_step = 0
@@ -71,32 +86,64 @@ class Sam2Session:
 
         Without windows they are encoded here, together.
         """
-        if self._pending:
-            raise RuntimeError(f"begin_clip: {len(self._pending)} pictures of the last clip were not stepped")
-        whole = self._network.encode(pictures) if self._window is None else [None] * len(pictures)
-        shots = (Shot(self._network, *pair) for pair in zip(pictures, whole, strict=True))
-        self._pending = deque(shots)
+        self.check_stepped()
+        self.take_clip(pictures, [None] * len(pictures) if self.windowed else self._network.encode(pictures))
 
     @torch.inference_mode()
     def step(self) -> dict[int, Step]:
         """Advance to the next picture and find every object on it, objects of equal memory layout in one batch."""
+        self.check_picture_left()
+        turn = self.turn()
+        return turn.answers(iter(step_rows(self._network, list(turn.rows.values()))))
+
+    @property
+    def network(self) -> Network:
+        """What this session computes with, and may share with others."""
+        return self._network
+
+    @property
+    def windowed(self) -> bool:
+        """Whether objects are looked for in windows of their own."""
+        return self._window is not None
+
+    def check_stepped(self) -> None:
+        """Raise RuntimeError while pictures of the last clip wait to be stepped."""
+        if self._pending:
+            raise RuntimeError(f"begin_clip: {len(self._pending)} pictures of the last clip were not stepped")
+
+    def check_picture_left(self) -> None:
+        """Raise RuntimeError when no picture waits to be stepped."""
         if not self._pending:
             raise RuntimeError("step: no picture left, call begin_clip first")
+
+    def take_clip(self, pictures: Sequence[np.ndarray], whole: Sequence[Maps | None]) -> None:
+        """Take a clip whose pictures are encoded, or (None) are to be when they are needed: half of ``begin_clip``."""
+        shots = (Shot(self._network, *pair) for pair in zip(pictures, whole, strict=True))
+        self._pending = deque(shots)
+
+    def turn(self) -> Turn:
+        """Turn to the next picture: half of ``step``, for those who step several sessions (:class:`Batcher`)."""
         sight = self._sight = Sight(self._network, self._pending.popleft(), self._window)
         now = self._next_step
         self._next_step += 1
         for held in self._objects.values():
             # Not earlier: a correction of the step before could still look back further than this one.
             held.memory = held.memory.ahead_of(now)
+            sight.steer(held)
             held.view = sight.through(held.focus)
-        found: dict[int, Step] = {}
-        for group in self._groups():
-            held_ones = [self._objects[key] for key in group]
-            memories = [held.memory for held in held_ones]
-            choice = self._choice(held_ones, now)
-            outcome = self._network.track(sight.seen_by(held_ones), memories, now, choice)
-            found |= zip(group, self._take(sight, held_ones, outcome, now), strict=True)
-        return {key: found[key] for key in self._objects}
+        every = self._hidden_every
+        resting = {key: held for key, held in self._objects.items() if held.rests(now, every)}
+        for held in resting.values():
+            held.points = None
+            held.patch = None
+            sight.lose(held)
+        absent = Step(np.zeros(self._mask_size, bool), 0.0, RESTING_PRESENCE)
+        rows = {
+            key: Row(held, sight, now, self._policy, self._mask_size)
+            for key, held in self._objects.items()
+            if key not in resting
+        }
+        return Turn(rows, dict.fromkeys(resting, absent))
 
     @torch.inference_mode()
     def candidates(self, points: np.ndarray) -> list[Detection]:
@@ -183,12 +230,15 @@ class Sam2Session:
             self._next_id,
             born,
             windowed=self._window is not None,
+            hidden={
+                key: held.hidden_since for key, held in self._objects.items() if held.hidden_since is not None
+            },
             focus={key: [*held.focus.place] for key, held in self._objects.items() if held.focus},
             policy=self._policy.name,
             notes={} if self._policy.is_official else self._noted(),
         )
         objects = {
-            key: ObjectState(held.memory.ahead_of(self._next_step), held.appearance)
+            key: ObjectState(held.memory.ahead_of(self._next_step), held.appearance, held.patch)
             for key, held in self._objects.items()
         }
         return pack(header, objects)
@@ -213,6 +263,8 @@ class Sam2Session:
                 replace(held.memory, brief=header.notes.get(key, {}).get("brief")),
                 header.born[key],
                 appearance=held.appearance,
+                patch=held.patch,
+                hidden_since=header.hidden.get(key),
                 focus=Focus(*header.focus[key]) if key in header.focus else None,
                 notes=Notes.from_json(header.notes[key]) if key in header.notes else Notes(),
             )
@@ -237,25 +289,14 @@ class Sam2Session:
             held.points = points if prompt.box is not None else join(held.points, points)
             outcome = self._network.prompt(maps, held.points, memory, now, held.logits)
         held.memory.anchor(now, outcome.entry(0))
-        held.note(outcome, 0)
+        held.note(outcome, 0, now)
         sight.refocus(held, outcome, 0)
         box = None if self._policy.is_official else extent_of(outcome, 0)
         self._policy.begin(held.notes, now, None if box is None else view.outward(box))
-        return steps_of(outcome, [view], self._mask_size)[0]
-
-    def _take(self, sight: Sight, group: Sequence[Followed], outcome: Outcome, now: int) -> list[Step]:
-        """Remember what the newest picture has shown of some objects, one for each row."""
-        for row, held in enumerate(group):
-            held.remember(outcome, row, now, self._policy)
-            held.points = None
-            held.note(outcome, row)
-            sight.refocus(held, outcome, row)
-        return steps_of(outcome, [sight.view_of(held) for held in group], self._mask_size)
-
-    def _choice(self, group: Sequence[Followed], now: int) -> Choice | None:
-        if not self._policy.wants_candidates:
-            return None
-        return lambda found: [held.choose(found, row, now, self._policy) for row, held in enumerate(group)]
+        step = steps_of(outcome, [view], [self._mask_size])[0]
+        if sight.carrying is not None:
+            keep(held, sight, step, shown_box(step))
+        return step
 
     def _new_memory(self) -> ObjectMemory:
         return replace(self._network.new_memory(), by_rank=self._policy.recent != "all")
@@ -264,14 +305,6 @@ class Sam2Session:
         return {
             key: {**held.notes.to_json(), "brief": held.memory.brief} for key, held in self._objects.items()
         }
-
-    def _groups(self) -> list[list[int]]:
-        """Object ids by equal memory layout, in batches."""
-        layouts: dict[tuple[int, int], list[int]] = {}
-        for key, held in self._objects.items():
-            layouts.setdefault(held.memory.layout, []).append(key)
-        size = self._network.object_batch
-        return [keys[at : at + size] for keys in layouts.values() for at in range(0, len(keys), size)]
 
     def _newest(self) -> Sight:
         if self._sight is None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 
 from modeling.sam2.aim import aim, holds
 from modeling.sam2.answers import extent_of
 from modeling.sam2.candidates import Candidates
+from modeling.sam2.carry import CarrySettings, carry
 from modeling.sam2.encode import Maps
 from modeling.sam2.fit import Fit, fit_to_box, surest_at
 from modeling.sam2.followed import Followed
@@ -32,6 +31,19 @@ class Sight:
         return self._shot.shape
 
     @property
+    def carrying(self) -> CarrySettings | None:
+        """How far the word of optical flow goes, where it is asked."""
+        return None if self._window is None else self._window.carrying
+
+    @property
+    def grey(self) -> np.ndarray:
+        return self._shot.grey
+
+    @property
+    def shot(self) -> Shot:
+        return self._shot
+
+    @property
     def whole_view(self) -> View:
         return self._shot.view
 
@@ -49,12 +61,6 @@ class Sight:
 
     def view_of(self, held: Followed) -> View:
         return self._shot.view if held.view is None else held.view
-
-    def seen_by(self, group: Sequence[Followed]) -> Maps:
-        """What objects see of the picture, each in its own view."""
-        if self._window is None:
-            return self._shot.whole()
-        return Maps.stacked(self._shot.through_all([self.view_of(held) for held in group]))
 
     def decoding(self, prompt: PromptLike) -> View:
         """The view in which a prompt that belongs to no object is decoded."""
@@ -104,6 +110,16 @@ class Sight:
         held.focus = focus
         return view
 
+    def steer(self, held: Followed) -> None:
+        """Move an object's window with its pixels, before it is looked for."""
+        held.ahead = None
+        settings = self.carrying
+        if settings is None or held.patch is None:
+            return
+        held.ahead = ahead = carry(held.patch, self.grey)
+        if ahead is not None and held.focus is not None and ahead.agreeing >= settings.steer:
+            held.focus = held.focus.moved(ahead.dx, ahead.dy)
+
     def refocus(self, held: Followed, outcome: Outcome, row: int) -> None:
         """Choose where to look for the object next."""
         if self._window is None or held.view is None:
@@ -111,7 +127,12 @@ class Sight:
         box = extent_of(outcome, row)
         if box is not None:
             held.focus = focus_on(held.view.outward(box), self._shot.shape, self._window, held.focus)
-        elif held.focus is not None:
+        else:
+            self.lose(held)
+
+    def lose(self, held: Followed) -> None:
+        """Look for an object that is not in view in a larger window next."""
+        if self._window is not None and held.focus is not None:
             held.focus = held.focus.lost(self._window)
 
     def points(self, prompt: PromptLike, view: View) -> Points:

@@ -14,10 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from modeling.sam2.carry import PATCH_PX, Patch
 from modeling.sam2.memory import Entry, ObjectMemory
 
 SCHEMA = "streamrefer.sam2-session.2"
@@ -29,8 +31,9 @@ _MAX_HEADER_BYTES = 1 << 22
 class Header:
     """What must fit (schema, model, input size, whether objects have windows) and what is continued.
 
-    Continued are counters, ids with the steps of birth, by id the middle and side of its search window, and by id the
-    prompted steps with the names of the parts that hold their memories, and what the memory policy has noted.
+    Continued are counters, ids with the steps of birth, by id the middle and side of its search window, the step since
+    which it is hidden, where the patch lies that shows it last, the prompted steps with the names of the parts that
+    hold their memories, and what the memory policy has noted.
     """
 
     model: str
@@ -44,14 +47,18 @@ class Header:
     anchors: dict[int, dict[int, str]] = field(default_factory=dict)
     policy: str = "official"
     notes: dict[int, dict[str, Any]] = field(default_factory=dict)
+    hidden: dict[int, int] = field(default_factory=dict)
+    patches: dict[int, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectState:
-    """One object's tensors: its memory and the pointer of the last step at which it was in view."""
+    """One object's tensors: its memory, the pointer of the last step at which it was in view, and how it looked on
+    the newest picture, where it is carried by optical flow."""
 
     memory: ObjectMemory
     appearance: torch.Tensor | None
+    patch: Patch | None = None
 
 
 def fingerprint(model: torch.nn.Module) -> str:
@@ -68,17 +75,24 @@ def pack(header: Header, objects: Mapping[int, ObjectState]) -> dict[str, bytes]
     recent: dict[str, torch.Tensor] = {}
     anchors: dict[str, bytes] = {}
     named: dict[int, dict[int, str]] = {}
+    patches: dict[int, list[float]] = {}
     for object_id, held in objects.items():
         for kind, step, tensor in held.memory.recent_tensors():
             recent[f"{object_id}.{kind}.{step}"] = tensor
         if held.appearance is not None:
             recent[f"{object_id}.appearance.0"] = held.appearance
+        if (patch := held.patch) is not None:
+            recent[f"{object_id}.patch.0"] = torch.from_numpy(np.stack([patch.grey, patch.mask]))
+            patches[object_id] = [patch.x, patch.y, patch.side, patch.carried]
         for step, entry in held.memory.anchors.items():
             data = _saved({"features": entry.features, "pointer": entry.pointer}, {"schema": SCHEMA})
             name = hashlib.sha256(data).hexdigest()[:40]
             anchors[name] = data
             named.setdefault(object_id, {})[step] = name
-    facts = {name: getattr(header, name) for name in Header.__slots__} | {"anchors": named}
+    facts = {name: getattr(header, name) for name in Header.__slots__} | {
+        "anchors": named,
+        "patches": patches,
+    }
     return {SESSION: _saved(recent, {"header": json.dumps(facts, sort_keys=True)}), **anchors}
 
 
@@ -95,6 +109,11 @@ def read_header(state: Mapping[str, bytes]) -> Header:
             int(key): {int(step): str(name) for step, name in given.items()}
             for key, given in facts["anchors"].items()
         }
+        # States written before hidden objects could rest do not tell.
+        facts["patches"] = {
+            int(key): [float(x) for x in given] for key, given in facts.get("patches", {}).items()
+        }
+        facts["hidden"] = {int(key): int(step) for key, step in facts.get("hidden", {}).items()}
         facts["notes"] = {int(key): dict(given) for key, given in facts["notes"].items()}
         return Header(**facts)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -155,7 +174,7 @@ def unpack(
             memory.anchors[step] = Entry(held["features"].to(device), held["pointer"].to(device))
         if not memory.anchors:
             raise ValueError(f"session state: object {key} has no prompted step")
-        found[key] = _object(parts, memory)
+        found[key] = _object(parts, memory, header.patches.get(key))
     return found
 
 
@@ -168,11 +187,22 @@ def _loaded(state: Mapping[str, bytes], name: str) -> dict[str, torch.Tensor]:
         raise ValueError(f"session state: part {name!r}: {error}") from error
 
 
-def _object(parts: dict[tuple[str, int], torch.Tensor], memory: ObjectMemory) -> ObjectState:
+def _object(
+    parts: dict[tuple[str, int], torch.Tensor], memory: ObjectMemory, place: list[float] | None
+) -> ObjectState:
     # A file does not keep the order of its tensors; recent steps were entered in order of step.
     for (kind, step), tensor in sorted(parts.items(), key=lambda item: item[0][1]):
         if kind == "features":
             memory.features[step] = tensor
         elif kind == "pointer":
             memory.pointers[step] = tensor
-    return ObjectState(memory, parts.get(("appearance", 0)))
+    patch = None if place is None else _patch(parts.get(("patch", 0)), place)
+    return ObjectState(memory, parts.get(("appearance", 0)), patch)
+
+
+def _patch(layers: torch.Tensor | None, place: list[float]) -> Patch:
+    if layers is None or layers.shape != (2, PATCH_PX, PATCH_PX) or layers.dtype != torch.uint8:
+        raise ValueError(f"session state: a patch is uint8 [2, {PATCH_PX}, {PATCH_PX}]")
+    x, y, side, carried = place
+    grey, mask = layers.cpu().numpy()
+    return Patch(grey, mask, x, y, side, int(carried))

@@ -14,6 +14,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from modeling.sam2.carry import CarrySettings
+
+FLOW = "optical_flow"
 OUTSIDE = -1024.0
 """Logit of what a window does not show."""
 _TAIL = 0.02
@@ -25,6 +28,8 @@ class WindowSettings:
 
     ``pace`` is the share of a newly wanted size in the next one, ``growth`` the factor a picture while out of view.
     A window whose side would be more than ``most`` is the whole picture: large things need no closer look.
+    With ``carrying`` windows move with their object's pixels, and masks too where the network sees none
+    (:mod:`modeling.sam2.carry`; ``optical_flow`` in a configuration).
     """
 
     scale: float = 3.0
@@ -32,6 +37,7 @@ class WindowSettings:
     pace: float = 0.3
     growth: float = 1.25
     most: float = 1.0
+    carrying: CarrySettings | None = None
 
     def __post_init__(self) -> None:
         if not (self.scale >= 1 and 0 < self.least <= self.most <= 1 and 0 < self.pace <= 1 <= self.growth):
@@ -44,13 +50,15 @@ class WindowSettings:
         """From a configuration's ``search_window``; None means whole pictures. Raises ValueError."""
         if given is None:
             return None
-        known = {field.name for field in fields(WindowSettings)}
+        known = {field.name for field in fields(WindowSettings)} - {"carrying"} | {FLOW}
         if not isinstance(given, Mapping) or set(given) - known:
             raise ValueError(f"search_window: expected a mapping of {sorted(known)}, got {given!r}")
-        odd = [name for name, value in given.items() if type(value) not in (int, float)]
+        numbers = {name: value for name, value in given.items() if name != FLOW}
+        odd = [name for name, value in numbers.items() if type(value) not in (int, float)]
         if odd:
             raise ValueError(f"search_window: {odd[0]} must be a number, not {given[odd[0]]!r}")
-        return WindowSettings(**{name: float(value) for name, value in given.items()})
+        carrying = CarrySettings.read(given.get(FLOW))
+        return WindowSettings(**{name: float(value) for name, value in numbers.items()}, carrying=carrying)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +127,10 @@ class Focus:
     def place(self) -> tuple[float, float, float]:
         """Middle and side, as numbers to be written down."""
         return self.x, self.y, self.side
+
+    def moved(self, dx: float, dy: float) -> Focus:
+        """The same further to the right and down, by shares of the picture."""
+        return Focus(self.x + dx, self.y + dy, self.side)
 
     def lost(self, settings: WindowSettings) -> Focus:
         """After a picture without the object."""

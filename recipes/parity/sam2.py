@@ -75,7 +75,7 @@ def step_rows(network: Network, maps: list[Maps], case: Case) -> Iterator[Row]:
         if (object_id, step) in case.anchored:
             continue
         memory = recorded_memory(network, case, object_id, step)
-        for row in _compared(network.track(maps[step], [memory], step), theirs, case.name, object_id):
+        for row in _compared(network.track(maps[step], [memory], [step]), theirs, case.name, object_id):
             key = (object_id, row.stage)
             if key not in worst or (row.ok, -row.difference) < (worst[key].ok, -worst[key].difference):
                 worst[key] = row

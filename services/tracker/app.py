@@ -92,8 +92,15 @@ def load(own: TrackerSettings) -> SegmenterOpener:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        on_gpu = device.startswith("cuda")
-        opened = load_segmenter(own.weights, device, bfloat16=on_gpu, input_px=own.input_px)
+        mixed = own.precision == "bfloat16" or (own.precision == "auto" and device.startswith("cuda"))
+        opened = load_segmenter(
+            own.weights,
+            device,
+            bfloat16=mixed,
+            input_px=own.input_px,
+            hidden_every=own.hidden_every,
+            compiled=own.compiled,
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(f"tracker weights in {own.weights} cannot be used: {error}") from error
     return lambda size, policy=own.memory_policy: opened(size, policy)

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -41,6 +42,13 @@ class TrackerSettings(BaseModel):
         None, ge=64, le=2048, multiple_of=32, description="input size; by default the weights' own"
     )
     device: str = Field("auto", description="cpu, cuda, cuda:1 ...; auto takes a GPU if there is one")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of the network; auto is bfloat16 (mixed) on a GPU and float32 elsewhere"
+    )
+    compiled: bool = Field(
+        False,
+        description="compile what every picture needs before the replica is ready; for GPUs, takes minutes",
+    )
     threads: int = Field(1, ge=1, le=256, description="for networks on the CPU, per replica")
     decode_threads: int = Field(1, ge=1, le=64)
     decode_hardware: str = Field(
@@ -50,9 +58,15 @@ class TrackerSettings(BaseModel):
     max_side_px: int = Field(640, ge=64, le=4096, description="pictures are kept no larger than this")
     mask_side_px: int = Field(256, ge=16, le=2048, description="longer side of masks")
     max_tracks: int = Field(8, ge=1, le=256, description="objects followed per camera; cost is linear in it")
+    hidden_every: int = Field(
+        1, ge=1, le=256, description="objects long out of view are looked for on every so-manieth picture"
+    )
     stall_s: float = Field(10.0, gt=0, description="a silent camera's clip is closed after this long")
     thin_after_s: float = Field(
         20.0, ge=0, description="a camera this far behind is sampled more thinly; 0: never"
+    )
+    shed_after_s: float = Field(
+        0.0, ge=0, description="clips of a camera this far behind become gaps, reason shed; 0: never"
     )
     session_timeout_s: float = Field(
         10.0, ge=1, le=300, description="a dead replica's cameras move on after this"
@@ -63,7 +77,12 @@ class TrackerSettings(BaseModel):
         """The part that decoding and chunking know."""
         hardware = Hardware(self.decode_hardware)
         return StreamSettings(
-            self.max_side_px, self.decode_threads, hardware, self.stall_s, self.thin_after_s
+            self.max_side_px,
+            self.decode_threads,
+            hardware,
+            self.stall_s,
+            self.thin_after_s,
+            self.shed_after_s,
         )
 
     @field_validator("weights", mode="before")

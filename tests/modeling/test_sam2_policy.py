@@ -188,8 +188,8 @@ def test_choosing_the_likeliest_mask_oneself_is_the_same_bits() -> None:
     maps = network.encode(pictures[5:])[0]
     for held in session._objects.values():
         memory = held.memory.ahead_of(5)
-        usual = network.track(maps, [memory], 5)
-        chosen = network.track(maps, [memory], 5, lambda found: found.quality.argmax(1).tolist())
+        usual = network.track(maps, [memory], [5])
+        chosen = network.track(maps, [memory], [5], lambda found: found.quality.argmax(1).tolist())
         for name in ("logits", "quality", "pointer", "presence", "features"):
             assert torch.equal(getattr(usual, name), getattr(chosen, name)), name
 

@@ -16,6 +16,7 @@ from contracts.events import Gap, TrackEvent
 from contracts.segments import HEADER
 from contracts.tracks import TrackUpdate
 from operators.track import TrackSettings
+from pipelines.camera import StreamSettings
 from pipelines.checkpoint import Manifest
 from pipelines.evidence import Evidence
 from pipelines.ports import Record
@@ -30,9 +31,11 @@ from tests.fakes.video import EPOCH_START_S, Camera, as_record
 SETTINGS = TrackSettings(grid_every=4, motion_every=0)
 
 
-def tracking(store: MemoryObjects, clock: FakeClock | None = None) -> Tracking:
+def tracking(
+    store: MemoryObjects, clock: FakeClock | None = None, stream: StreamSettings | None = None
+) -> Tracking:
     makers = TrackerMaker(store, lambda size: ColourSegmenter(), "colours", settings=SETTINGS)
-    return Tracking(store, clock or FakeClock(EPOCH_START_S), makers)
+    return Tracking(store, clock or FakeClock(EPOCH_START_S), makers, stream)
 
 
 def two_cameras(

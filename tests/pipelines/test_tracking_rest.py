@@ -6,7 +6,8 @@ import pytest
 
 from contracts import topics
 from contracts.clips import ClipRecord
-from pipelines.camera import stride_of
+from contracts.events import Gap
+from pipelines.camera import StreamSettings, stride_of
 from pipelines.checkpoint import Manifest
 from tests.fakes.clock import FakeClock
 from tests.fakes.kafka import FakePartition
@@ -54,6 +55,22 @@ def test_a_camera_that_is_behind_is_sampled_more_thinly_and_still_tiles() -> Non
     ]
     assert [frame.pts_s for frame in clips[0].frames] == [i / 2 for i in range(8)]
     assert [len(c.frames) for c in clips] == [8, 8, 8, 8, 10]  # caught up in the last second
+
+
+def test_clips_of_a_camera_too_far_behind_are_shed_as_gaps_until_it_has_caught_up() -> None:
+    camera, store, clock = Camera("door"), MemoryObjects(), FakeClock(EPOCH_START_S + 30)
+    sent = [*(camera.segment() for _ in range(20)), camera.end()]
+    partition = FakePartition([as_record(header, video, at) for at, (header, video) in enumerate(sent)])
+    partition.work(tracking(store, clock, StreamSettings(shed_after_s=20.0)))
+    gaps = [Gap.from_bytes(v) for v in partition.values(topics.GAPS)]
+    clips = [ClipRecord.from_bytes(v) for v in partition.values(topics.CLIPS)]
+    assert [(gap.start_s - EPOCH_START_S, gap.end_s - EPOCH_START_S) for gap in gaps] == [(0, 4), (4, 8)]
+    assert {gap.reason for gap in gaps} == {"shed"} and "s behind this camera" in gaps[0].cause
+    assert [(c.start_s - EPOCH_START_S, c.end_s - EPOCH_START_S) for c in clips] == [
+        (8, 12),
+        (12, 16),
+        (16, 20),
+    ]
 
 
 @pytest.mark.parametrize(

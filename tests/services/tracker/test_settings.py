@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.settings import SettingsError
+from services.tracker import app
 from services.tracker.settings import PREFIX, load_tracker_settings
 
 
@@ -20,6 +21,27 @@ def test_video_hardware_is_used_only_where_it_is_named() -> None:
 def test_hardware_that_nobody_knows_is_refused() -> None:
     with pytest.raises(SettingsError, match=f"{PREFIX}DECODE_HARDWARE: .*'abacus' is none of off, auto"):
         load_tracker_settings({f"{PREFIX}DECODE_HARDWARE": "abacus"})
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "mixed"),
+    [("cpu", "auto", False), ("cuda", "auto", True), ("cuda", "float32", False), ("cpu", "bfloat16", True)],
+)
+def test_mixed_precision_and_compiling_are_switches(
+    monkeypatch: pytest.MonkeyPatch, device: str, precision: str, mixed: bool
+) -> None:
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(app, "load_segmenter", lambda *where, **how: asked.update(how))
+    chosen = {f"{PREFIX}DEVICE": device, f"{PREFIX}PRECISION": precision}
+    app.load(load_tracker_settings(chosen))
+    assert asked == {"bfloat16": mixed, "compiled": False, "hidden_every": 1, "input_px": None}
+    app.load(load_tracker_settings(chosen | {f"{PREFIX}COMPILED": "true", f"{PREFIX}HIDDEN_EVERY": "4"}))
+    assert asked["compiled"] is True and asked["hidden_every"] == 4
+
+
+def test_shedding_is_off_unless_asked_for() -> None:
+    assert load_tracker_settings({}).stream().shed_after_s == 0
+    assert load_tracker_settings({f"{PREFIX}SHED_AFTER_S": "120"}).stream().shed_after_s == 120
 
 
 def test_another_input_size_is_warned_of_and_told_apart(tmp_path: Path) -> None:
