@@ -11,16 +11,31 @@ export const title = (track, unnamed = "") =>
 export const colour = (trackId) => `hsl(${hue(trackId)} 70% 55%)`;
 
 export class Tracks {
-  constructor() { this.byId = new Map(); }
+  constructor() {
+    this.byId = new Map();
+    this.changes = 0; // rises whenever something else is to be drawn
+  }
 
   get(id) {
     if (!this.byId.has(id)) this.byId.set(id, { id, frames: [], state: "active", label: "", name: "", text: "", crop: null, seen: 0 });
     return this.byId.get(id);
   }
 
+  // An answer to a prompt that took effect; the track messages that follow say the same.
+  answered({ track_id: id, code, name }) {
+    const track = this.get(id);
+    this.changes++;
+    if (code === "dropped") track.dropped = true;
+    if (code === "pinned" || code === "unpinned") track.pinned = code === "pinned";
+    if (code === "renamed" || code === "followed") track.name = name ?? "";
+    if (code === "followed") track.seen ||= Date.now() / 1000;
+    return track;
+  }
+
   // A track message: add its frames, forget old ones.
   update(message) {
     const track = this.get(message.track_id);
+    this.changes++;
     track.camera = message.camera_id;
     track.state = message.state;
     track.name = message.name ?? "";
