@@ -94,15 +94,34 @@ def shoot(
 
     def frames():
         for frame, ids, rows in stream:
-            numbers = np.full(ids.shape, -1, np.int16)
-            for number, value, *_ in rows:
-                numbers[ids == value] = number
-            film.numbers.append(numbers)
+            film.numbers.append(_numbers(ids, rows))
             yield frame
 
     write_h264(path, frames(), fps)
     film.names = {number: (known.colour, known.class_name) for number, known in stream.truth.items()}
     return film
+
+
+def to_and_fro(
+    path: Path, seed: int, turn_s: float, seconds: float, size_px: tuple[int, int], fps: float
+) -> Film:
+    """A film whose world turns back every ``turn_s``: quick to draw, and what is in view stays there."""
+    film = Film(path, seconds, size_px, fps)
+    stream = sample_stream(seed, turn_s, "held_out", *size_px, fps)
+    drawn = [(frame, _numbers(ids, rows)) for frame, ids, rows in stream]
+    round_trip = drawn + drawn[-2:0:-1]
+    played = [round_trip[at % len(round_trip)] for at in range(round(seconds * fps))]
+    film.numbers = [numbers for _, numbers in played]
+    write_h264(path, (frame for frame, _ in played), fps)
+    film.names = {number: (known.colour, known.class_name) for number, known in stream.truth.items()}
+    return film
+
+
+def _numbers(ids: np.ndarray, rows: list) -> np.ndarray:
+    numbers = np.full(ids.shape, -1, np.int16)
+    for number, value, *_ in rows:
+        numbers[ids == value] = number
+    return numbers
 
 
 def by_track(updates: list[TrackUpdate]) -> dict[str, list[TrackUpdate]]:

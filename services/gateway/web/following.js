@@ -51,7 +51,7 @@ export class Following {
 
   // Called for every picture shown.
   draw() {
-    if (this.correcting && performance.now() > this.heldUntil) this.tooOld();
+    if ((this.correcting || this.marking.active) && performance.now() > this.heldUntil) this.tooOld();
     this.sketch.draw(this.mark, this.marking.gesture);
   }
 
@@ -136,12 +136,13 @@ export class Following {
   }
 
   tooOld() {
+    this.marking.cancel();
     this.endCorrection();
-    this.asked.refuse("The picture got too old to be marked. Correct again, on a newer one.");
+    this.asked.refuse("The picture got too old to be marked: mark a newer one.");
   }
 
   escape() {
-    if (this.marking.path || this.marking.corner) this.marking.cancel();
+    if (this.marking.active) this.marking.cancel();
     else if (this.correcting) this.endCorrection();
     else if (this.selected) this.close();
   }

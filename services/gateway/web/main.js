@@ -120,7 +120,10 @@ function frame() {
   const { videoWidth, videoHeight } = $("video");
   if (videoWidth) screen.style.aspectRatio = `${videoWidth} / ${videoHeight}`;
   const seen = [chosen, player.timeS, tracks.changes, following.selected, screen.clientWidth].join();
-  if (seen !== drawn) draw($("overlay"), player.timeS === null ? [] : tracks.at(chosen, player.timeS), following.selected);
+  if (seen !== drawn) {
+    const fps = cameras.get(chosen)?.sample_fps ?? 4;
+    draw($("overlay"), player.timeS === null ? [] : tracks.at(chosen, player.timeS, fps), following.selected);
+  }
   drawn = seen;
   following.draw();
   screen.classList.toggle("held", Boolean(following.correcting));

@@ -19,7 +19,7 @@ export class Marking {
     screen.addEventListener("pointerup", (event) => this.up(event));
     screen.addEventListener("pointercancel", () => this.cancel());
     screen.addEventListener("keydown", (event) => this.key(event));
-    screen.addEventListener("blur", () => { this.cross = null; });
+    screen.addEventListener("blur", () => this.cancel());
   }
 
   // What is being drawn now, for the sketch.
@@ -31,9 +31,11 @@ export class Marking {
     return { cross: this.cross };
   }
 
+  get active() { return Boolean(this.path || this.cross); }
+
   cancel() {
-    if (!this.path && !this.corner) return;
-    this.path = this.corner = null;
+    if (!this.active) return;
+    this.path = this.cross = this.corner = null;
     this.dropped();
   }
 
@@ -70,25 +72,22 @@ export class Marking {
     const arrow = ARROWS[event.key];
     if (arrow) {
       event.preventDefault();
-      const [x, y] = this.cross ?? [0.5, 0.5];
       const step = event.shiftKey ? STEP * 4 : STEP;
-      this.cross = this.cross ? [within(x + arrow[0] * step), within(y + arrow[1] * step)] : [x, y];
+      if (this.cross) this.cross = this.cross.map((value, axis) => within(value + arrow[axis] * step));
+      else if (this.began()) this.cross = [0.5, 0.5]; // the picture stands still while the cross is out
     } else if ((event.key === "Enter" || event.key === " ") && this.cross) {
       event.preventDefault();
-      event.stopPropagation();
+      event.stopImmediatePropagation(); // Enter without a cross sends a correction
       this.placed();
     }
   }
 
   placed() {
-    if (this.corner) {
-      const corner = this.corner;
-      this.corner = null;
-      return this.box(corner, this.cross);
-    }
-    if (!this.began()) return;
-    if (this.tool() === "box") this.corner = this.cross;
-    else this.point(this.cross);
+    if (this.tool() === "box" && !this.corner) return (this.corner = this.cross);
+    const { corner, cross } = this;
+    this.cross = this.corner = null;
+    if (corner) this.box(corner, cross);
+    else this.point(cross);
   }
 
   point([x, y]) { this.done({ points: [{ x, y, inside: this.inside() }] }); }

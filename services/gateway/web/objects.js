@@ -29,8 +29,6 @@ export class ObjectsView {
     });
   }
 
-  focus(id) { this.cards.get(id)?.button.focus(); }
-
   card(track) {
     if (this.cards.has(track.id)) return this.cards.get(track.id);
     const make = (tag) => document.createElement(tag);
