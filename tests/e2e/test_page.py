@@ -227,6 +227,10 @@ def test_what_is_clicked_is_followed_named_pinned_and_dropped(yard: Yard) -> Non
     yard.until_seen(number)
     yard.picture("followed")
     panel = page.get_by_role("region", name=re.compile("#1"))
+    panel.get_by_label("Name").fill("van\u202e")  # turns what follows around: no name
+    panel.get_by_role("button", name="Rename").click()
+    told = yard.last_answer()
+    assert told.startswith("refused") and "U+202E" in told, told
     panel.get_by_label("Name").fill("Tom's <b>van</b>")
     yard.until_met(panel.get_by_role("button", name="Rename").click)
     expect(card).to_contain_text("Tom's <b>van</b>")
@@ -255,7 +259,6 @@ def test_a_box_a_correction_and_keys_alone(yard: Yard) -> None:
     still = page.evaluate("document.getElementById('video').paused")
     page.get_by_text("Scribble", exact=True).click()
     yard.scribble_over(number)
-    yard.picture("correcting")
     page.get_by_role("button", name="Send correction").click()
     told = yard.last_answer()
     assert still and ("is corrected" in told or LATE.search(told)), told
@@ -264,11 +267,3 @@ def test_a_box_a_correction_and_keys_alone(yard: Yard) -> None:
     number = yard.until_met(yard.point_by_keys)
     yard.until_seen(number)
     assert yard.complaints == []
-
-
-def test_what_is_refused_says_why(yard: Yard) -> None:
-    """On bare floor, or where the tracker sees no object, or an object after all: told in words either way."""
-    yard.page.mouse.click(*yard.on_screen(0.5, 0.02))
-    told = yard.last_answer()
-    yard.picture("refused")
-    assert re.match(r"refused\s+.{20,}|done\s+#\d+ is followed", told), told
