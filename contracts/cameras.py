@@ -44,8 +44,8 @@ class CameraSettings(Message):
     created_at: float = Field(description="UTC seconds")
 
     def same_stream(self, other: CameraSettings) -> bool:
-        """Whether both ask for the same video: changes of wording do not touch a camera's connection."""
-        return self.model_copy(update=_wording_of(other)) == other
+        """Whether both ask for the same video: changes of wording and memory do not touch a camera's connection."""
+        return self.model_copy(update=_beside_the_stream(other)) == other
 
     @property
     def masked_source(self) -> str:
@@ -53,8 +53,9 @@ class CameraSettings(Message):
         return mask_credentials(self.source)
 
 
-def _wording_of(camera: CameraSettings) -> dict[str, object]:
-    return {name: getattr(camera, name) for name in ("style", "instruction", "language")}
+def _beside_the_stream(camera: CameraSettings) -> dict[str, object]:
+    """What may change while the camera's video goes on."""
+    return {name: getattr(camera, name) for name in ("style", "instruction", "language", "memory_policy")}
 
 
 def mask_credentials(source: str) -> str:

@@ -143,10 +143,19 @@ DONE: frozenset[str] = frozenset(
 """Codes of prompts that took effect; the others say why one did not."""
 
 
+class Passing(Message):
+    """Where an object was on a picture of a moment ago: ``time_s`` is camera time, ``box`` in 0..1 of the picture."""
+
+    time_s: float
+    box: tuple[float, float, float, float]
+    mask: Rle
+
+
 class PromptAnswer(Message):
     """What became of a prompt. The first answer to a ``prompt_id`` counts; a repeated prompt is answered by it again.
 
-    ``time_s``, ``box`` and ``mask`` are of the sampled frame on which it took effect.
+    ``time_s``, ``box`` and ``mask`` are of the sampled frame on which it took effect. A mark on an earlier picture was
+    followed from there: ``trail`` tells where, in the first answer only. No clip holds it: those were told already.
     """
 
     prompt_id: PromptId
@@ -161,6 +170,7 @@ class PromptAnswer(Message):
     time_s: float | None = None
     box: tuple[float, float, float, float] | None = None
     mask: Rle | None = None
+    trail: list[Passing] | None = Field(None, description="from the marked picture on, before time_s")
     answered_at: float
 
     @property

@@ -22,7 +22,7 @@ CLIPS_HELD = 32
 
 
 class Entry(Message):
-    """A prompt that was answered: the offset of its newest record, and the first answer, without its mask."""
+    """A prompt that was answered: the offset of its newest record, and the first answer, without its masks."""
 
     offset: int
     answer: PromptAnswer
@@ -68,7 +68,7 @@ class PromptBook:
     def note(self, offset: int, answer: PromptAnswer) -> None:
         """A prompt was answered; of a repeated one the first answer stays."""
         known = self.entry(answer.prompt_id)
-        first = known.answer if known else answer.model_copy(update={"mask": None})
+        first = known.answer if known else answer.model_copy(update={"mask": None, "trail": None})
         others = [e for e in self._book.entries if e.answer.prompt_id != answer.prompt_id]
         entries = [*others, Entry(offset=offset, answer=first)][-ANSWERS_KEPT:]
         self._book = self._book.model_copy(update={"entries": entries})

@@ -15,7 +15,7 @@ import numpy as np
 
 from contracts import topics
 from contracts.clips import clip_id
-from contracts.prompts import Deed, PromptAnswer, TrackPrompt
+from contracts.prompts import Deed, Passing, PromptAnswer, TrackPrompt
 from operators.carry import carry
 from operators.masks import box_of
 from operators.ports import Segmenter
@@ -49,6 +49,7 @@ class Due:
     requests: list[Request] = field(default_factory=list)
     asked: dict[str, Asked] = field(default_factory=dict)  # by prompt id: those of the requests
     answers: list[tuple[int, PromptAnswer]] = field(default_factory=list)  # with the offsets of their prompts
+    trails: dict[str, list[Passing]] = field(default_factory=dict)  # by prompt id: of marks on past pictures
 
     @property
     def mark(self) -> str:
@@ -93,7 +94,7 @@ class Prompting:
             if frame < 0 and carried >= MOST_CARRIED:
                 continue
             carried += frame < 0
-            made = self._request(asked, clip, frame, book)
+            made = self._request(asked, clip, frame, book, due)
             if isinstance(made, Request):
                 due.requests.append(made)
                 due.asked[prompt.prompt_id] = asked
@@ -109,7 +110,8 @@ class Prompting:
         answers = list(due.answers)
         for outcome in outcomes:
             asked = due.asked[outcome.request_id]
-            answers.append((asked.offset, self._answer(asked.prompt, outcome, clip)))
+            trail = due.trails.get(outcome.request_id)
+            answers.append((asked.offset, self._answer(asked.prompt, outcome, clip, trail)))
         for offset, answer in answers:
             book.note(offset, answer)
             log.info("camera %s: prompt %s: %s", clip.camera_id, answer.prompt_id, answer.code)
@@ -150,7 +152,9 @@ class Prompting:
             return self._refuse(prompt, "failed", "the clip could not be tracked with the prompts for it")
         return None
 
-    def _request(self, asked: Asked, clip: Clip, frame: int, book: PromptBook) -> Request | PromptAnswer:
+    def _request(
+        self, asked: Asked, clip: Clip, frame: int, book: PromptBook, due: Due
+    ) -> Request | PromptAnswer:
         """The prompt as a request on a frame of the clip; on frame 0 what was marked on a past picture."""
         prompt = asked.prompt
         if prompt.mark is None:
@@ -166,23 +170,30 @@ class Prompting:
             return self._refuse(prompt, "too_old", words)
         try:
             session = self._open_segmenter(clip.frames[0].pixels.shape)
-            mask = carry(session, [*pictures, clip.frames[0].pixels], marked, known)
+            shown = [pixels for _, pixels in pictures]
+            masks = carry(session, [*shown, clip.frames[0].pixels], marked, known)
         except ValueError as error:
             return self._refuse(prompt, "nothing_there", str(error))
-        if mask is None:
+        if masks is None:
             words = "the tracker saw no object at the marked place, or it has left since"
             return self._refuse(prompt, "nothing_there", words)
-        return _as_request(prompt, 0, Prompt(mask=mask))
+        times = (time_s for time_s, _ in pictures)
+        due.trails[prompt.prompt_id] = [
+            Passing(time_s=time_s, box=_box(mask), mask=rle(mask))
+            for time_s, mask in zip(times, masks[:-1], strict=True)
+            if mask.any()
+        ]
+        return _as_request(prompt, 0, Prompt(mask=masks[-1]))
 
     def _past(
         self, prompt: TrackPrompt, clip: Clip, book: PromptBook
-    ) -> tuple[list[np.ndarray], np.ndarray | None]:
-        """Pictures from the one that was marked up to the clip, and the mask that was shown on the first of them.
+    ) -> tuple[list[tuple[float, np.ndarray]], np.ndarray | None]:
+        """Pictures with their times, from the one that was marked up to the clip; the mask shown on the first of them.
 
         Raises StoreUnavailable.
         """
         assert prompt.at_s is not None, "only a prompt with a time is about the past"
-        pictures: list[np.ndarray] = []
+        pictures: list[tuple[float, np.ndarray]] = []
         known: np.ndarray | None = None
         for held in book.since(prompt.at_s, clip.epoch):
             try:
@@ -193,10 +204,12 @@ class Prompting:
             first = _nearest(evidence.times_s, prompt.at_s) if not pictures else 0
             if not pictures:
                 known = _shown(evidence, prompt.track_id, first)
-            pictures += evidence.pictures[first:]
+            pictures += zip(evidence.times_s[first:], evidence.pictures[first:], strict=True)
         return _thinned(pictures), known
 
-    def _answer(self, prompt: TrackPrompt, outcome: Outcome, clip: Clip) -> PromptAnswer:
+    def _answer(
+        self, prompt: TrackPrompt, outcome: Outcome, clip: Clip, trail: list[Passing] | None
+    ) -> PromptAnswer:
         shown = outcome.mask is not None and outcome.mask.any()
         answer: dict[str, object] = {
             "code": outcome.code,
@@ -207,8 +220,7 @@ class Prompting:
             "time_s": outcome.time_s or None,
         }
         if shown and outcome.mask is not None:
-            x0, y0, x1, y1 = (min(1.0, round(float(side), 5)) for side in box_of(outcome.mask))
-            answer |= {"box": (x0, y0, x1, y1), "mask": rle(outcome.mask)}
+            answer |= {"box": _box(outcome.mask), "mask": rle(outcome.mask), "trail": trail}
         return self._with(prompt, **answer)
 
     def _too_late(self, prompt: TrackPrompt) -> PromptAnswer:
@@ -282,7 +294,12 @@ def _shown(evidence: Evidence, track_id: str | None, frame: int) -> np.ndarray |
     return None
 
 
-def _thinned(pictures: list[np.ndarray]) -> list[np.ndarray]:
+def _box(mask: np.ndarray) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (min(1.0, round(float(side), 5)) for side in box_of(mask))
+    return x0, y0, x1, y1
+
+
+def _thinned(pictures: list[tuple[float, np.ndarray]]) -> list[tuple[float, np.ndarray]]:
     """At most MOST_PICTURES of them, the first and the last among them."""
     if len(pictures) <= MOST_PICTURES:
         return pictures

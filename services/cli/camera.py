@@ -1,4 +1,4 @@
-"""``streamrefer camera add|list|get|remove``."""
+"""``streamrefer camera add|set|list|get|remove``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ INSTRUCTION = typer.Option(
     "--instruction",
     help='what to look for, in words; "" for none (captioners that follow instructions)',
 )
-POLICY = typer.Option(None, "--memory-policy", help=f"what is remembered of objects: {', '.join(POLICIES)}")
+POLICY = typer.Option(
+    None,
+    "--memory-policy",
+    help=f'what is remembered of objects: {", ".join(POLICIES)}; "" as the tracker has it',
+)
 LANGUAGE = typer.Option(None, "--language", help="language of the instruction and its answers: de, pt-BR")
 STATE_STYLE = {"live": "green", "connecting": "yellow", "degraded": "yellow", "lost": "red", "stopped": "dim"}
 
@@ -55,11 +59,7 @@ def add(
     if not 0 < fps <= 30:
         fail(f"--fps wants more than 0 and at most 30, not {fps:g}", 2)
     body = {"camera_id": camera_id, "source": place, "loop": loop, "sample_fps": fps}
-    if memory_policy is not None:
-        if memory_policy not in POLICIES:
-            fail(f"--memory-policy is one of {', '.join(POLICIES)}, not {memory_policy}", 2)
-        body["memory_policy"] = memory_policy
-    body |= wording(style, instruction, language)
+    body |= remembering(memory_policy) | wording(style, instruction, language)
     added = call(gateway_address(data), "POST", "/v1/cameras", json=body)
     typer.echo(
         json.dumps(added) if as_json else f"camera '{camera_id}' added; see it with: streamrefer watch"
@@ -67,21 +67,30 @@ def add(
 
 
 @app.command("set")
-def set_wording(
+def set_camera(
     camera_id: str,
     style: str | None = STYLE,
     instruction: str | None = INSTRUCTION,
     language: str | None = LANGUAGE,
+    memory_policy: str | None = POLICY,
     data: Path | None = DATA,
     as_json: bool = JSON,
 ) -> None:
-    """Change how a camera is narrated, from its next clip on."""
-    body = wording(style, instruction, language)
+    """Change how a camera is narrated and remembered, from its next clip on. Its tracks go on."""
+    body = remembering(memory_policy) | wording(style, instruction, language)
     if not body:
-        fail("nothing to set: give --style, --instruction or --language", 2)
+        fail("nothing to set: give --style, --instruction, --language or --memory-policy", 2)
     camera = call(gateway_address(data), "PATCH", f"/v1/cameras/{camera_id}", json=body)
-    told = ", ".join(f"{name} {camera[name] or 'none'}" for name in ("style", "instruction", "language"))
-    typer.echo(json.dumps(camera) if as_json else f"camera '{camera_id}': {told}")
+    told = [f"{name} {camera[name] or 'none'}" for name in ("style", "instruction", "language")]
+    told.append(f"memory policy {camera['memory_policy'] or 'as the tracker has it'}")
+    typer.echo(json.dumps(camera) if as_json else f"camera '{camera_id}': {', '.join(told)}")
+
+
+def remembering(policy: str | None) -> dict[str, str | None]:
+    """The memory policy given, as the gateway takes it; an empty one means the tracker's own."""
+    if policy and policy not in POLICIES:
+        fail(f"--memory-policy is one of {', '.join(POLICIES)}, not {policy}", 2)
+    return {} if policy is None else {"memory_policy": policy or None}
 
 
 def wording(style: str | None, instruction: str | None, language: str | None) -> dict[str, str | None]:

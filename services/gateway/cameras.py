@@ -32,7 +32,15 @@ class Wording(BaseModel):
     language: Language | None = Field(None, description="of the instruction and its answers, as in BCP 47")
 
 
-class NewCamera(Wording):
+class CameraChange(Wording):
+    """What of a camera may change while it runs: its wording, and what its tracker remembers from the next clip on."""
+
+    memory_policy: MemoryPolicy | None = Field(
+        None, description="what the tracker remembers of objects; null for the tracker's own setting"
+    )
+
+
+class NewCamera(CameraChange):
     """A camera to subscribe. ``source`` is an RTSP, HTTP(S) or HLS address, or a file on the ingest host."""
 
     camera_id: str = Field(pattern=CAMERA_ID_PATTERN)
@@ -40,9 +48,6 @@ class NewCamera(Wording):
     loop: bool = False
     realtime: bool = True
     sample_fps: float = Field(4.0, gt=0, le=30)
-    memory_policy: MemoryPolicy | None = Field(
-        None, description="what the tracker remembers of objects; the tracker's own setting if none"
-    )
 
 
 def view(feed: Feed, camera: CameraSettings) -> dict[str, Any]:
@@ -95,10 +100,12 @@ async def add_camera(new: NewCamera, request: Request) -> dict[str, Any]:
 
 
 @router.patch("/{camera_id}")
-async def change_camera(camera_id: str, change: Wording, request: Request) -> dict[str, Any]:
-    """Change how a camera is narrated, from its next clip on; its video is not interrupted."""
+async def change_camera(camera_id: str, change: CameraChange, request: Request) -> dict[str, Any]:
+    """Change how a camera is narrated and remembered, from its next clip on; its video is not interrupted."""
     feed: Feed = request.app.state.feed
     changes = wording(change, await _any_question(request))
+    if "memory_policy" in change.model_fields_set:
+        changes["memory_policy"] = change.memory_policy
     async with request.app.state.cameras_lock:
         camera = known(feed, camera_id).model_copy(update=changes)
         await _publish(request, camera_id, camera.to_bytes())

@@ -160,7 +160,8 @@ class Feed:
         if isinstance(message, ClipRecord):
             self.recent.clip(message)
         if isinstance(message, PromptAnswer):
-            self.answers.setdefault((camera_id, message.prompt_id), message)
+            kept = message.model_copy(update={"trail": None})  # large, and of use for a moment only
+            self.answers.setdefault((camera_id, message.prompt_id), kept)
             while len(self.answers) > ANSWERS_KEPT:
                 self.answers.popitem(last=False)
 

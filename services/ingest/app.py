@@ -30,7 +30,7 @@ STOP_TIMEOUT_S = 12.0
 
 
 class Fleet:
-    """The workers of all wanted cameras. A camera whose settings change gets a new worker."""
+    """The workers of all wanted cameras. A camera gets a new worker when what it asks for is another video."""
 
     def __init__(self, publisher: Publisher, store: ObjectStore, resumed: dict[str, SegmentHeader]) -> None:
         self.publisher, self.store, self.clock = publisher, store, SystemClock()
@@ -44,6 +44,7 @@ class Fleet:
         """Make one camera as wanted; None or paused means no worker."""
         worker = self.workers.get(camera_id)
         if worker and wanted and worker.camera.same_stream(wanted):
+            worker.camera = wanted  # its next segment says so
             return
         if worker:
             self._remove(

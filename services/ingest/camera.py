@@ -29,7 +29,10 @@ Outcome = Literal["done", "retry", "again"]  # nothing more to come, connect aft
 
 
 class CameraWorker(threading.Thread):
-    """Reads one source until stopped. ``last_end_s`` is the camera time already accounted for, if any."""
+    """Reads one source until stopped. ``last_end_s`` is the camera time already accounted for, if any.
+
+    ``camera`` may be replaced by settings of the same stream (``same_stream``); they hold from the next segment on.
+    """
 
     def __init__(
         self,
@@ -139,6 +142,7 @@ class CameraWorker(threading.Thread):
         for segment in results:
             if self._epoch is None:
                 self._epoch = self._begin(source, segment.start_s, segment.end_s)
+            self._epoch.camera = self.camera  # what its segments say may have changed since
             header = self._epoch.write(segment)
             self.last_end_s = header.end_s
             if self.state != "live":

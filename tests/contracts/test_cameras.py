@@ -15,9 +15,10 @@ def test_settings_written_before_there_were_styles_mean_detailed_english() -> No
     assert (camera.style, camera.instruction, camera.language) == ("detailed", None, None)
 
 
-def test_a_change_of_wording_is_the_same_stream() -> None:
+def test_a_change_of_wording_or_memory_is_the_same_stream() -> None:
     camera = CameraSettings(**PLAIN)
-    other = CameraSettings(**PLAIN, style="short", instruction="look for helmets", language="de")
+    wording = {"style": "short", "instruction": "look for helmets", "language": "de"}
+    other = CameraSettings(**PLAIN, **wording, memory_policy="quality")
     assert camera.same_stream(other) and other.same_stream(camera) and camera != other
     assert not camera.same_stream(CameraSettings(**{**PLAIN, "source": "rtsp://host/b"}))
     assert not camera.same_stream(CameraSettings(**PLAIN, wanted="paused"))

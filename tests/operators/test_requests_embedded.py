@@ -96,8 +96,9 @@ def test_a_mark_elsewhere_corrects_what_a_wrong_one_began(scene: Scene, open_ses
 
 
 def test_a_click_on_a_past_picture_is_carried_to_the_newest(scene: Scene, open_session) -> None:
-    mask = carry(open_session(GRID), scene.pictures[:10], scene.click(0))
-    assert mask is not None and overlap(mask, scene.masks[9]) > 0.4
+    masks = carry(open_session(GRID), scene.pictures[:10], scene.click(0))
+    assert masks is not None and overlap(masks[-1], scene.masks[9]) > 0.4
+    assert overlap(masks[0], scene.masks[0]) > 0.4
 
 
 def test_the_same_follows_after_a_restore(scene: Scene, open_session) -> None:

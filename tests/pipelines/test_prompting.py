@@ -16,6 +16,7 @@ from operators.track import TrackSettings
 from operators.types import Clip, Frame
 from pipelines.inbox import CAMERAS_KEPT, PROMPTS_KEPT, PromptInbox
 from pipelines.ports import Record
+from pipelines.prompt_book import PromptBook
 from pipelines.prompting import MOST_A_CLIP, MOST_WAITING, SILENT_S, frame_of
 from pipelines.restore import TrackerMaker
 from pipelines.tracking import Tracking
@@ -150,6 +151,12 @@ def test_a_click_on_a_past_picture_follows_the_object_to_the_present() -> None:
     assert (answer.code, answer.time_s) == ("followed", START_S + 4.0), answer.words
     assert answer.box == pytest.approx((72 / 128, 12 / 96, 96 / 128, 36 / 96), abs=0.02)
     assert frames_of(partition, answer.track_id)[0] == 4.0
+    assert answer.trail is not None, "from the very picture that was clicked"
+    assert [passing.time_s - START_S for passing in answer.trail] == [2.0 + at / 4 for at in range(8)]
+    assert answer.trail[0].box == pytest.approx((40 / 128, 12 / 96, 64 / 128, 36 / 96), abs=0.02)
+    again = PromptBook.of("door", {})
+    again.note(0, answer)
+    assert again.entry(answer.prompt_id).answer.trail is None, "checkpoints stay small"
 
 
 def test_a_correction_on_a_past_picture_keeps_the_id() -> None:

@@ -336,3 +336,29 @@ def test_a_camera_chooses_its_memory_policy_and_a_change_keeps_its_tracks() -> N
     assert wanted == ["skip-absent", "distractor"]
     clips = [ClipRecord.from_bytes(v) for v in partition.values(topics.CLIPS)]
     assert len(clips) == 4 and clips[1].track_ids == clips[2].track_ids != []
+
+
+def test_a_policy_changed_while_the_camera_runs_keeps_what_is_remembered() -> None:
+    """Not only ids and tracks: the new session goes on from the tensors of the old one."""
+    handed: list[set[str]] = []
+
+    class Noted(ColourSegmenter):
+        def import_state(self, state) -> None:
+            handed.append(set(state))
+            super().import_state(state)
+
+    def played(*policies: str | None) -> FakePartition:
+        store = MemoryObjects()
+        maker = TrackerMaker(store, lambda size, policy="usual": Noted(), "colours", settings=SETTINGS)
+        camera, sent = Camera(), []
+        for policy in policies:
+            camera.memory_policy = policy
+            sent += [camera.segment() for _ in range(4)]
+        partition = FakePartition([as_record(h, v, at) for at, (h, v) in enumerate(sent)])
+        partition.work(Tracking(store, FakeClock(EPOCH_START_S), maker))
+        return partition
+
+    changed, steady = played(None, None, "quality", "quality"), played(None, None, None, None)
+    assert handed == [{"session", "colour-80", "colour-160"}], "once, where the policy changed"
+    for topic in (topics.TRACKS, topics.EVENTS):
+        assert changed.values(topic) == steady.values(topic) != []

@@ -1,9 +1,10 @@
 // Puts the page together: events in, picture, overlay, objects and feed out.
 import { draw } from "./overlay.js";
 import { FeedView } from "./feed.js";
+import { Following } from "./following.js";
+import { ObjectsView } from "./objects.js";
 import { Player } from "./player.js";
-import { follow } from "./pointing.js";
-import { Tracks, colour, number, title } from "./tracks.js";
+import { Tracks } from "./tracks.js";
 
 const $ = (id) => document.getElementById(id);
 const NAMES = "narration,partial,track,track.event,prompt.answer,camera.state,gap";
@@ -14,9 +15,12 @@ const tracks = new Tracks();
 const feed = new FeedView($("feed"));
 const notice = (words) => { $("notice").textContent = words; };
 const player = new Player($("video"), notice);
+const following = new Following({ player, tracks, camera: () => chosen, changed: () => showObjects() });
+const objects = new ObjectsView($("objects"), (id) => following.select(id));
 const cameras = new Map();
 let chosen = null;
 let spokenUntil = 0;
+let drawn = ""; // what the overlay shows: it is drawn anew only for another picture
 
 async function listCameras() {
   const answer = await fetch("/v1/cameras").then((r) => r.json()).catch(() => ({ cameras: [] }));
@@ -27,7 +31,12 @@ async function listCameras() {
   showCameras();
 }
 
+// Drawn anew only when something changed: whoever is on a button by keys stays there.
 function showCameras() {
+  const now = JSON.stringify([chosen, ...[...cameras.values()].map((c) => [c.camera_id, c.state, c.cause])]);
+  if (now === $("cameras").dataset.shown) return;
+  $("cameras").dataset.shown = now;
+  const at = [...$("cameras").children].indexOf(document.activeElement);
   $("cameras").replaceChildren(...[...cameras.values()].map((camera) => {
     const button = document.createElement("button");
     const dot = document.createElement("span");
@@ -39,9 +48,11 @@ function showCameras() {
     button.onclick = () => { choose(camera.camera_id); showCameras(); };
     return button;
   }));
+  $("cameras").children[at]?.focus();
 }
 
 function choose(id) {
+  if (id !== chosen) following.select(null);
   chosen = id;
   notice(id ? "the picture starts when its masks are ready…" : "no camera yet: streamrefer camera add NAME SOURCE");
   player.show(id);
@@ -49,38 +60,23 @@ function choose(id) {
 
 function showObjects() {
   const newest = player.timeS ?? Date.now() / 1000;
-  const cards = [...tracks.byId.values()]
-    .filter((t) => t.camera === chosen && t.seen > newest - GONE_S)
-    .sort((a, b) => Number(number(a.id)) - Number(number(b.id)))
-    .map((track) => {
-      const item = document.createElement("li");
-      item.style.setProperty("--track", colour(track.id));
-      item.className = ["hidden", "retired"].includes(track.state) ? "away" : "";
-      const image = document.createElement("img");
-      image.alt = "";
-      if (track.crop) image.src = `/v1/media/${track.crop}`;
-      const words = document.createElement("div");
-      const name = document.createElement("b");
-      name.textContent = `${title(track, "object")}${track.pinned ? " 📌" : ""}`;
-      const state = document.createElement("small");
-      state.textContent = { retired: "gone", hidden: "out of sight" }[track.state] ?? "in view";
-      const text = document.createElement("p");
-      text.textContent = track.text;
-      words.append(name, state, text);
-      item.append(image, words);
-      return item;
-    });
-  $("objects").replaceChildren(...cards);
+  const near = [...tracks.byId.values()].filter((t) => t.camera === chosen && t.seen > newest - GONE_S);
+  objects.show(near, following.selected);
+  following.show();
 }
 
 const handlers = {
   track: (data) => { tracks.update(data); showObjects(); },
   "track.event": (data) => {
-    if (data.kind === "closed") { tracks.get(data.track_id).state = "retired"; showObjects(); }
+    if (data.kind !== "closed") return;
+    const track = tracks.get(data.track_id);
+    track.state = "retired";
+    track.dropped ||= data.reason === "dropped";
+    showObjects();
   },
   "prompt.answer": (data) => {
-    if (!["renamed", "followed"].includes(data.code)) return;
-    tracks.get(data.track_id).name = data.name ?? "";
+    if (!data.track_id || !tracks.byId.has(data.track_id)) return;
+    tracks.answered(data);
     showObjects();
   },
   partial: (data) => feed.partial(data, tracks.get(data.track_id)),
@@ -91,7 +87,7 @@ const handlers = {
       track.text = data.text;
       if (data.camera_id === chosen) speak(data.text);
     }
-    track.name = data.name ?? "";
+    if (!track.frames.length) track.name = data.name ?? ""; // of an older clip than the newest track message
     feed.final(data, track);
     showObjects();
   },
@@ -120,20 +116,20 @@ function listen() {
 }
 
 function frame() {
-  const screen = document.querySelector(".screen");
+  const screen = $("screen");
   const { videoWidth, videoHeight } = $("video");
   if (videoWidth) screen.style.aspectRatio = `${videoWidth} / ${videoHeight}`;
-  draw($("overlay"), player.timeS === null ? [] : tracks.at(chosen, player.timeS));
+  const seen = [chosen, player.timeS, tracks.changes, following.selected, screen.clientWidth].join();
+  if (seen !== drawn) {
+    const fps = cameras.get(chosen)?.sample_fps ?? 4;
+    draw($("overlay"), player.timeS === null ? [] : tracks.at(chosen, player.timeS, fps), following.selected);
+  }
+  drawn = seen;
+  following.draw();
+  screen.classList.toggle("held", Boolean(following.correcting));
   if (performance.now() > spokenUntil) $("spoken").textContent = "";
   requestAnimationFrame(frame);
 }
-
-// A click on the picture: follow what is there, on the picture that was seen.
-document.querySelector(".screen").onclick = async (event) => {
-  if (chosen === null || player.timeS === null) return;
-  speak("looking at what you clicked…");
-  speak(await follow(chosen, event, player.timeS));
-};
 
 listCameras();
 setInterval(listCameras, 5000);

@@ -29,7 +29,8 @@ function rgb(h) {
   return [f(0), f(8), f(4)];
 }
 
-export function draw(canvas, shown) {
+// The canvas cleared, as fine as the screen, to be drawn on in CSS pixels.
+export function fitted(canvas) {
   const ratio = devicePixelRatio || 1;
   const { clientWidth: w, clientHeight: h } = canvas;
   if (canvas.width !== Math.round(w * ratio) || canvas.height !== Math.round(h * ratio)) {
@@ -39,8 +40,21 @@ export function draw(canvas, shown) {
   const context = canvas.getContext("2d");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, w, h);
+  return { context, w, h };
+}
+
+export function draw(canvas, shown, selected) {
+  const { context, w, h } = fitted(canvas);
   for (const item of shown) drawMask(context, item, w, h);
+  for (const item of shown) if (item.track.id === selected) drawFrame(context, item, w, h);
   for (const item of shown) drawName(context, item, w, h);
+}
+
+function drawFrame(context, { track, box: [x0, y0, x1, y1] }, w, h) {
+  for (const [width, ink] of [[5, "rgb(0 0 0 / 60%)"], [2, colour(track.id)]]) {
+    [context.lineWidth, context.strokeStyle] = [width, ink];
+    context.strokeRect(x0 * w - 3, y0 * h - 3, (x1 - x0) * w + 6, (y1 - y0) * h + 6);
+  }
 }
 
 // The mask belongs to the sampled frame; between samples it is moved along with the box.
@@ -49,8 +63,6 @@ function drawMask(context, { track, frame, box }, w, h) {
   const dy = ((box[1] + box[3]) - (frame.box[1] + frame.box[3])) / 2 * h;
   context.save();
   context.globalAlpha = 0.42;
-  context.shadowColor = colour(track.id);
-  context.shadowBlur = 6;
   context.drawImage(maskPicture(frame, track.id), dx, dy, w, h);
   context.restore();
 }

@@ -10,11 +10,28 @@ export class Player {
     this.notice = notice;
     this.baseS = null;
     this.camera = null;
+    this.held = false;
   }
 
   // Camera time of the picture on screen, or null.
   get timeS() {
     return this.baseS === null || this.video.readyState < 2 ? null : this.baseS + this.video.currentTime;
+  }
+
+  // The picture stands still while somebody marks it.
+  hold() {
+    this.held = true;
+    this.video.pause();
+  }
+
+  // On it goes, as near to the newest picture as before.
+  release() {
+    if (!this.held) return;
+    this.held = false;
+    const ranges = this.video.buffered;
+    const end = ranges.length ? ranges.end(ranges.length - 1) : 0;
+    if (end - this.video.currentTime > START_BUFFER_S + 1) this.video.currentTime = end - START_BUFFER_S;
+    this.video.play().catch(() => {});
   }
 
   show(camera) {
@@ -69,7 +86,7 @@ export class Player {
   // Start once there is enough in hand; later, jump forward when the picture has fallen far behind.
   begin() {
     const ranges = this.video.buffered;
-    if (!ranges.length) return;
+    if (!ranges.length || this.held) return;
     const end = ranges.end(ranges.length - 1);
     const start = ranges.start(ranges.length - 1);
     if (this.video.paused && end - Math.max(start, this.video.currentTime) >= Math.min(START_BUFFER_S, 1 + end)) {
@@ -82,7 +99,7 @@ export class Player {
   }
 
   async playedOut(signal) {
-    if (this.video.paused) this.video.play().catch(() => {});
+    if (this.video.paused && !this.held) this.video.play().catch(() => {});
     this.notice("");
     const deadline = performance.now() + 20000;
     while (!this.video.ended && !signal.aborted && performance.now() < deadline) {

@@ -82,9 +82,10 @@ def test_a_camera_of_an_impossible_frame_rate_is_refused(fps: str) -> None:
     assert answer.exit_code == 2 and "--fps wants more than 0" in answer.stderr
 
 
-def test_a_memory_policy_that_nobody_knows_is_refused() -> None:
-    answer = _run("camera", "add", "door", "rtsp://door/cam", "--memory-policy", "best")
-    assert answer.exit_code == 2
+@pytest.mark.parametrize("command", [("add", "door", "rtsp://door/cam"), ("set", "door")])
+def test_a_memory_policy_that_nobody_knows_is_refused(command: tuple[str, ...]) -> None:
+    answer = _run("camera", *command, "--memory-policy", "best")
+    assert answer.exit_code == 2 and answer.stderr.count("\n") == 1
     assert (
         "--memory-policy is one of official, skip-absent, quality, motion, distractor, not best"
         in answer.stderr

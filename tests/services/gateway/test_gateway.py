@@ -13,7 +13,10 @@ import av
 import httpx
 import pytest
 import uvicorn
+from typer.testing import CliRunner
 
+from services.adapters.topic_reader import read_results
+from services.cli.main import app as program
 from services.engines.ports import Ports
 from services.engines.stack import Stack
 from services.gateway import live
@@ -100,6 +103,33 @@ def test_a_camera_lives_from_its_subscription_to_its_removal(
 
     assert httpx.delete(f"{gateway}/v1/cameras/yard").status_code == 204
     assert httpx.get(f"{gateway}/v1/cameras/yard").status_code == 404
+
+
+def test_a_memory_policy_is_changed_while_the_video_goes_on(
+    gateway: str, stack: Stack, tmp_path: Path
+) -> None:
+    source, path = str(write_video(tmp_path / "c.mp4", seconds=30)), f"{gateway}/v1/cameras/shed"
+    httpx.post(f"{gateway}/v1/cameras", json={"camera_id": "shed", "source": source}).raise_for_status()
+
+    def policies() -> list[tuple[int, str | None]]:
+        found = read_results(stack.settings.kafka_bootstrap).segments
+        return [(s.epoch, s.memory_policy) for s in found if s.camera_id == "shed"]
+
+    _until(policies, 20)
+    told = CliRunner().invoke(
+        program,
+        ["camera", "set", "shed", "--memory-policy", "quality"],
+        env={"STREAMREFER_GATEWAY_URL": gateway},
+    )
+    assert told.exit_code == 0 and "memory policy quality" in told.stdout, told.output
+    _until(lambda: policies()[-1][1] == "quality", 20)
+    assert len({epoch for epoch, _ in policies()}) == 1, "the video was not interrupted"
+    wrong = httpx.patch(path, json={"memory_policy": "best"})
+    assert wrong.status_code == 422 and "skip-absent" in wrong.json()["detail"]
+    kept = httpx.patch(path, json={"style": "short"}).json()
+    assert (kept["memory_policy"], kept["style"]) == ("quality", "short")
+    assert httpx.patch(path, json={"memory_policy": None}).json()["memory_policy"] is None
+    httpx.delete(path)
 
 
 def test_two_cameras_with_one_id_are_refused(gateway: str, tmp_path: Path) -> None:
