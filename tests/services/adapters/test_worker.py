@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from kafka import TopicPartition
@@ -15,7 +17,7 @@ from contracts.clips import ClipRecord
 from contracts.topics import Topic
 from pipelines.ports import Commit, Output, PublisherFull, Record
 from services.adapters.kafka import KafkaPublisher, KafkaUnavailable, committed_consumer, ensure_topics
-from services.adapters.worker import TransactionalWorker, WorkerSettings, within
+from services.adapters.worker import TELL_AFTER_S, TransactionalWorker, WorkerSettings, within
 
 RECORDS = 60
 
@@ -84,10 +86,30 @@ def read_all(kafka: str, topic: str, wanted: int, limit_s: float = 90.0) -> list
 
 
 def worker(
-    kafka: str, topics: tuple[str, str], group: str, name: str, faults: dict[int, str]
+    kafka: str, topics: tuple[str, str], group: str, name: str, faults: dict[int, str], **times_s: float
 ) -> TransactionalWorker:
-    settings = WorkerSettings(topics[0], group, f"{group}-{name}", session_timeout_s=4.0, backoff_max_s=0.4)
+    times_s = {"session_timeout_s": 4.0, "backoff_max_s": 0.4, **times_s}
+    settings = WorkerSettings(topics[0], group, f"{group}-{name}", **times_s)
     return TransactionalWorker(kafka, settings, Doubler(topics[1], faults))
+
+
+@contextmanager
+def running(one: TransactionalWorker) -> Iterator[None]:
+    thread = threading.Thread(target=one.run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        one.stop()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def wait_until(true: Callable[[], bool], limit_s: float = 60.0) -> bool:
+    deadline = time.monotonic() + limit_s
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return true()
 
 
 def test_each_record_has_its_effect_once_through_crashes_and_a_second_member(
@@ -125,6 +147,33 @@ def test_a_stopped_member_hands_over_where_it_stopped(kafka: str, topics: tuple[
     assert Counter(read_all(kafka, topics[1], RECORDS)).most_common(1)[0][1] == 1
 
 
+def test_a_member_whose_polls_are_shorter_than_a_join_gets_its_partitions(
+    kafka: str, topics: tuple[str, str]
+) -> None:
+    """The plain client forgets a join that a poll did not live to see the end of, and waits for minutes."""
+    one = worker(kafka, topics, f"s-{topics[0]}", "one", {}, poll_s=0.001)
+    with running(one):
+        assert wait_until(lambda: one.owned == {0, 1})
+    assert one.failures == 0
+
+
+def test_joining_a_group_that_does_not_answer_is_told_and_bounded(
+    kafka: str, topics: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another member lives but does not poll: the group's rebalance waits for it, for up to five minutes."""
+    caplog.set_level(logging.INFO, "services.adapters.worker")
+    group = f"b-{topics[0]}"
+    busy = committed_consumer(kafka, group)
+    busy.subscribe([topics[0]])
+    assert wait_until(lambda: bool(busy.poll(100) or busy.assignment()))
+    one = worker(kafka, topics, group, "one", {}, join_timeout_s=TELL_AFTER_S + 2)
+    with running(one):
+        assert wait_until(lambda: one.failures > 0)
+        assert f"waiting for group {group}" in caplog.text and "has not taken this member in" in caplog.text
+        busy.close(autocommit=False)
+        assert wait_until(lambda: one.owned == {0, 1})
+
+
 def test_topics_are_made_once(kafka: str) -> None:
     topic = Topic(f"test.once.{uuid.uuid4().hex[:8]}", ClipRecord, 60_000, partitions=3)
     assert ensure_topics(kafka, [topic]) == [topic.name]
@@ -150,5 +199,12 @@ def test_waiting_is_bounded_and_errors_come_through() -> None:
     assert within(1.0, lambda: 3) == 3
     with pytest.raises(KeyError):
         within(1.0, lambda: {}["missing"])
-    with pytest.raises(TimeoutError):
-        within(0.05, lambda: time.sleep(5))
+    with pytest.raises(TimeoutError, match="the answer: no answer within 0.05 s"):
+        within(0.05, lambda: time.sleep(5), "the answer")
+
+
+def test_a_long_wait_is_told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    caplog.set_level(logging.INFO, "services.adapters.worker")
+    monkeypatch.setattr("services.adapters.worker.TELL_AFTER_S", 0.01)
+    assert within(5.0, lambda: time.sleep(0.3) or "late", "the broker") == "late"
+    assert caplog.messages == ["waiting for the broker, at most 5 s"]
