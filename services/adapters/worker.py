@@ -19,7 +19,7 @@ from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
-from kafka.structs import MemberState, OffsetAndMetadata
+from kafka.structs import ConsumerGroupMetadata, MemberState, OffsetAndMetadata
 
 from pipelines.ports import Commit, Handler, Record
 from services.adapters.kafka import (
@@ -79,6 +79,12 @@ class _Changes(ConsumerRebalanceListener):
             pending, self._pending = self._pending, []
         return pending
 
+    def begin_anew(self, owned: Iterable[int], assigned: Iterable[TopicPartition]) -> None:
+        """Everything owned counts as revoked, and everything assigned as assigned just now."""
+        with self._lock:
+            self._pending = [("revoked", partition) for partition in owned]
+        self._add("assigned", assigned)
+
     def _add(self, what: str, partitions: Iterable[TopicPartition]) -> None:
         with self._lock:
             self._pending += [(what, partition.partition) for partition in partitions]
@@ -97,6 +103,7 @@ class TransactionalWorker:
         self._changes = _Changes()
         self._owned: set[int] = set()
         self._paused = False
+        self._membership: ConsumerGroupMetadata | None = None  # in which what is owned was assigned
         self._outside_since: float | None = None  # the first poll after which it was no member
         self._told_at = 0.0
         self.failures = 0
@@ -160,7 +167,7 @@ class TransactionalWorker:
             ),
         )
         self._consumer.subscribe([settings.topic], listener=self._changes)
-        self._outside_since = None
+        self._membership = self._outside_since = None
 
     def _round(self) -> None:
         assert self._consumer is not None
@@ -181,8 +188,12 @@ class TransactionalWorker:
     def _look_at_membership(self, consumer: GroupConsumer) -> None:
         """Raises NotAMember: without a bound here a member that joins in vain would poll on for ever."""
         now, settings = self.last_poll_at, self._settings
-        if (state := consumer.group_metadata().state) == MemberState.STABLE:
-            self._outside_since = None
+        if (found := consumer.group_metadata()).state == MemberState.STABLE:
+            if self._membership is not None and found.member_id != self._membership.member_id:
+                # Cast out and taken in again: whoever held the partitions in between may have gone on with them,
+                # and the client does not always say that they were lost.
+                self._changes.begin_anew(self._owned, consumer.assignment())
+            self._membership, self._outside_since = found, None
             return
         if self._outside_since is None:
             self._outside_since = self._told_at = now
@@ -194,7 +205,9 @@ class TransactionalWorker:
         if now - self._told_at > TELL_AFTER_S:
             self._told_at = now
             name, limit_s = settings.transactional_id, settings.join_timeout_s
-            log.info("%s: waiting for group %s (%s), at most %g s", name, settings.group_id, state, limit_s)
+            log.info(
+                "%s: waiting for group %s (%s), at most %g s", name, settings.group_id, found.state, limit_s
+            )
 
     def _pause_or_resume(self) -> None:
         assert self._consumer is not None
@@ -243,9 +256,13 @@ class TransactionalWorker:
             self._transact(commit)
 
     def _transact(self, commit: Commit) -> None:
-        """1 begin; 2 outputs; 3 offsets with the group's generation; 4 commit. Abort on any failure."""
-        assert self._producer is not None and self._consumer is not None
-        producer, limit_s = self._producer, self._settings.transaction_timeout_s
+        """1 begin; 2 outputs; 3 offsets with the group's generation; 4 commit. Abort on any failure.
+
+        The generation is that of the last poll. The client's own forgets it in the background once the group has cast
+        this member out (it was frozen, say), and offsets of no generation are taken by the broker without question.
+        """
+        assert self._producer is not None and self._membership is not None
+        producer, limit_s, membership = self._producer, self._settings.transaction_timeout_s, self._membership
         offsets = {
             TopicPartition(self._settings.topic, partition): OffsetAndMetadata(offset, metadata, -1)
             for partition, (offset, metadata) in commit.offsets.items()
@@ -257,11 +274,10 @@ class TransactionalWorker:
                 for out in commit.outputs
             ]
             if offsets:
-                metadata = self._consumer.group_metadata()
                 self._wait(
                     limit_s,
                     "the offsets in the transaction",
-                    lambda: producer.send_offsets_to_transaction(offsets, metadata),
+                    lambda: producer.send_offsets_to_transaction(offsets, membership),
                 )
             self._wait(limit_s, "the transaction's commit", producer.commit_transaction)
             for delivered in sent:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient, MemberToRemove
+from kafka.structs import MemberState
 
 from contracts.clips import ClipRecord
 from contracts.topics import Topic
@@ -29,6 +31,7 @@ class Doubler:
         self.topic, self.faults = topic, faults
         self.counts: dict[int, int] = {}
         self.taken = 0
+        self.frozen, self.thawed = threading.Event(), threading.Event()
 
     def assigned(self, partition: int, offset: int | None, metadata: str) -> None:
         assert (offset or 0) == int(metadata or 0), "state and offset belong together"
@@ -42,6 +45,9 @@ class Doubler:
         fault = self.faults.get(self.taken, "")
         if fault == "before":
             raise RuntimeError("crash before the commit")
+        if fault == "freeze":
+            self.frozen.set()
+            assert self.thawed.wait(90)
         self.counts[record.partition] += 1
         count = self.counts[record.partition]
         assert count == record.offset + 1
@@ -172,6 +178,38 @@ def test_joining_a_group_that_does_not_answer_is_told_and_bounded(
         assert f"waiting for group {group}" in caplog.text and "has not taken this member in" in caplog.text
         busy.close(autocommit=False)
         assert wait_until(lambda: one.owned == {0, 1})
+
+
+def test_a_member_that_was_cast_out_while_it_worked_cannot_commit(
+    kafka: str, topics: tuple[str, str]
+) -> None:
+    """As after a freeze: the client learns of it in the background, before the work in hand is done."""
+    fill(kafka, topics[0])
+    group = f"z-{topics[0]}"
+    handler = Doubler(topics[1], {5: "freeze"})
+    settings = WorkerSettings(topics[0], group, f"{group}-one", session_timeout_s=4.0, backoff_max_s=0.4)
+    one = TransactionalWorker(kafka, settings, handler)
+    with running(one):
+        assert handler.frozen.wait(60)
+        cast_out(kafka, group)
+        with running(worker(kafka, topics, group, "two", {})):
+            read_all(kafka, topics[1], RECORDS)
+            assert one._consumer is not None
+            assert wait_until(lambda: one._consumer.group_metadata().state != MemberState.STABLE)
+            handler.thawed.set()
+            assert wait_until(lambda: one.failures == 1), "its commit was not refused"
+    assert Counter(read_all(kafka, topics[1], RECORDS)).most_common(1)[0][1] == 1
+
+
+def cast_out(kafka: str, group: str) -> None:
+    """End every member's session, as the broker does for one that is silent."""
+    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    try:
+        members = admin.describe_groups([group])[group]["members"]
+        gone = [MemberToRemove(member_id=member["member_id"]) for member in members]
+        admin.remove_group_members(group, gone)
+    finally:
+        admin.close()
 
 
 def test_topics_are_made_once(kafka: str) -> None:
