@@ -4,6 +4,8 @@ One transaction carries the outputs and the consumed offsets, with a line of tex
 which the handler restores its state wherever the partition goes next. On any exception the loop aborts, closes
 consumer and producer, builds both anew under the same transactional id, and the handler restores its states from
 what was last committed. Members that lost their partition are fenced by the group's generation.
+
+Every wait has a bound, and one that lasts is told in the log, with what is waited for.
 """
 
 from __future__ import annotations
@@ -15,19 +17,33 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
-from kafka.structs import OffsetAndMetadata
+from kafka.structs import ConsumerGroupMetadata, MemberState, OffsetAndMetadata
 
 from pipelines.ports import Commit, Handler, Record
-from services.adapters.kafka import KafkaConnection, as_headers, committed_consumer, transactional_producer
+from services.adapters.kafka import (
+    GroupConsumer,
+    KafkaConnection,
+    as_headers,
+    committed_consumer,
+    transactional_producer,
+)
 
 log = logging.getLogger(__name__)
+
+CONNECT_LIMIT_S = 35.0  # the client's own bound is 30 s
+COMMITTED_LIMIT_S = 30.0  # longer than a dead member's open transaction holds the offsets back
+TELL_AFTER_S = 3.0
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """``transactional_id`` is one per replica name; times are bounds, not pauses."""
+    """``transactional_id`` is one per replica name; times are bounds, not pauses.
+
+    ``join_timeout_s`` is how long the group may leave this member without an answer before it comes anew. A healthy
+    rebalance ends when the slowest other member has worked off what it polled.
+    """
 
     topic: str
     group_id: str
@@ -38,6 +54,11 @@ class WorkerSettings:
     max_poll_records: int = 8
     backoff_max_s: float = 10.0
     max_poll_interval_s: float = 300.0
+    join_timeout_s: float = 120.0
+
+
+class NotAMember(RuntimeError):
+    """The group has not taken this member in within its time."""
 
 
 class _Changes(ConsumerRebalanceListener):
@@ -58,6 +79,12 @@ class _Changes(ConsumerRebalanceListener):
             pending, self._pending = self._pending, []
         return pending
 
+    def begin_anew(self, owned: Iterable[int], assigned: Iterable[TopicPartition]) -> None:
+        """Everything owned counts as revoked, and everything assigned as assigned just now."""
+        with self._lock:
+            self._pending = [("revoked", partition) for partition in owned]
+        self._add("assigned", assigned)
+
     def _add(self, what: str, partitions: Iterable[TopicPartition]) -> None:
         with self._lock:
             self._pending += [(what, partition.partition) for partition in partitions]
@@ -71,11 +98,14 @@ class TransactionalWorker:
         self._settings = settings
         self._handler = handler
         self._stopping = threading.Event()
-        self._consumer: KafkaConsumer | None = None
+        self._consumer: GroupConsumer | None = None
         self._producer: KafkaProducer | None = None
         self._changes = _Changes()
         self._owned: set[int] = set()
         self._paused = False
+        self._membership: ConsumerGroupMetadata | None = None  # in which what is owned was assigned
+        self._outside_since: float | None = None  # the first poll after which it was no member
+        self._told_at = 0.0
         self.failures = 0
         self.last_poll_at = time.monotonic()
 
@@ -112,24 +142,39 @@ class TransactionalWorker:
     def _open(self) -> None:
         settings = self._settings
         self._changes = _Changes()
-        self._producer = transactional_producer(
-            self._where, settings.transactional_id, settings.transaction_timeout_s
+        self._producer = self._wait(
+            CONNECT_LIMIT_S,
+            "the broker, to produce",
+            lambda: transactional_producer(
+                self._where, settings.transactional_id, settings.transaction_timeout_s
+            ),
         )
-        self._producer.init_transactions()
-        self._consumer = committed_consumer(
-            self._where,
-            settings.group_id,
-            session_timeout_s=settings.session_timeout_s,
-            max_poll_records=settings.max_poll_records,
-            max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
+        # A former holder of the id is fenced here, and its open transaction ended.
+        self._wait(
+            settings.transaction_timeout_s + 1.0,
+            "the transaction coordinator",
+            self._producer.init_transactions,
+        )
+        self._consumer = self._wait(
+            CONNECT_LIMIT_S,
+            "the broker, to consume",
+            lambda: committed_consumer(
+                self._where,
+                settings.group_id,
+                session_timeout_s=settings.session_timeout_s,
+                max_poll_records=settings.max_poll_records,
+                max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
+            ),
         )
         self._consumer.subscribe([settings.topic], listener=self._changes)
+        self._membership = self._outside_since = None
 
     def _round(self) -> None:
         assert self._consumer is not None
         self._pause_or_resume()
         polled = self._consumer.poll(timeout_ms=int(self._settings.poll_s * 1000))
         self.last_poll_at = time.monotonic()
+        self._look_at_membership(self._consumer)
         fresh = self._follow_changes()
         for where, records in polled.items():
             # A partition just restored was moved back to its committed offset: these come again.
@@ -139,6 +184,30 @@ class TransactionalWorker:
                     if self._stopping.is_set():
                         return
         self._transact_all(self._handler.tick())
+
+    def _look_at_membership(self, consumer: GroupConsumer) -> None:
+        """Raises NotAMember: without a bound here a member that joins in vain would poll on for ever."""
+        now, settings = self.last_poll_at, self._settings
+        if (found := consumer.group_metadata()).state == MemberState.STABLE:
+            if self._membership is not None and found.member_id != self._membership.member_id:
+                # Cast out and taken in again: whoever held the partitions in between may have gone on with them,
+                # and the client does not always say that they were lost.
+                self._changes.begin_anew(self._owned, consumer.assignment())
+            self._membership, self._outside_since = found, None
+            return
+        if self._outside_since is None:
+            self._outside_since = self._told_at = now
+        waited_s = now - self._outside_since
+        if waited_s > settings.join_timeout_s:
+            raise NotAMember(
+                f"group {settings.group_id} has not taken this member in within {waited_s:.0f} s"
+            )
+        if now - self._told_at > TELL_AFTER_S:
+            self._told_at = now
+            name, limit_s = settings.transactional_id, settings.join_timeout_s
+            log.info(
+                "%s: waiting for group %s (%s), at most %g s", name, settings.group_id, found.state, limit_s
+            )
 
     def _pause_or_resume(self) -> None:
         assert self._consumer is not None
@@ -163,15 +232,20 @@ class TransactionalWorker:
         return fresh
 
     def _restore(self, partition: int) -> None:
-        assert self._consumer is not None
+        consumer = self._consumer
+        assert consumer is not None
         where = TopicPartition(self._settings.topic, partition)
-        committed = self._consumer.committed(where, metadata=True, timeout_ms=30_000)
+        committed = self._wait(
+            COMMITTED_LIMIT_S + 1.0,
+            f"the committed offset of partition {partition}",
+            lambda: consumer.committed(where, metadata=True, timeout_ms=int(COMMITTED_LIMIT_S * 1000)),
+        )
         if committed is None or committed.offset < 0:
             offset, metadata = None, ""
-            self._consumer.seek_to_beginning(where)
+            consumer.seek_to_beginning(where)
         else:
             offset, metadata = committed.offset, committed.metadata or ""
-            self._consumer.seek(where, offset)
+            consumer.seek(where, offset)
         name = self._settings.transactional_id
         log.info("%s: partition %d assigned, committed offset %s", name, partition, offset)
         self._handler.assigned(partition, offset, metadata)
@@ -182,9 +256,13 @@ class TransactionalWorker:
             self._transact(commit)
 
     def _transact(self, commit: Commit) -> None:
-        """1 begin; 2 outputs; 3 offsets with the group's generation; 4 commit. Abort on any failure."""
-        assert self._producer is not None and self._consumer is not None
-        producer, limit_s = self._producer, self._settings.transaction_timeout_s
+        """1 begin; 2 outputs; 3 offsets with the group's generation; 4 commit. Abort on any failure.
+
+        The generation is that of the last poll. The client's own forgets it in the background once the group has cast
+        this member out (it was frozen, say), and offsets of no generation are taken by the broker without question.
+        """
+        assert self._producer is not None and self._membership is not None
+        producer, limit_s, membership = self._producer, self._settings.transaction_timeout_s, self._membership
         offsets = {
             TopicPartition(self._settings.topic, partition): OffsetAndMetadata(offset, metadata, -1)
             for partition, (offset, metadata) in commit.offsets.items()
@@ -196,9 +274,12 @@ class TransactionalWorker:
                 for out in commit.outputs
             ]
             if offsets:
-                metadata = self._consumer.group_metadata()
-                within(limit_s, lambda: producer.send_offsets_to_transaction(offsets, metadata))
-            within(limit_s, producer.commit_transaction)
+                self._wait(
+                    limit_s,
+                    "the offsets in the transaction",
+                    lambda: producer.send_offsets_to_transaction(offsets, membership),
+                )
+            self._wait(limit_s, "the transaction's commit", producer.commit_transaction)
             for delivered in sent:
                 delivered.get(timeout=limit_s)
         except Exception:
@@ -207,7 +288,7 @@ class TransactionalWorker:
 
     def _abort(self, producer: KafkaProducer) -> None:
         try:
-            within(5.0, producer.abort_transaction)
+            self._wait(5.0, "the transaction's abort", producer.abort_transaction)
         except Exception as error:  # whatever it is, the abort must not hide the first cause
             # The next holder of the transactional id, or the broker's own timeout, ends the transaction.
             log.warning("%s: abort did not succeed: %s", self._settings.transactional_id, error)
@@ -224,15 +305,19 @@ class TransactionalWorker:
             ("consumer", lambda: consumer and consumer.close(autocommit=False, timeout_ms=3000)),
         ):
             try:
-                within(8.0, close)
+                self._wait(8.0, f"the {name} to close", close)
             except Exception as error:  # a broken client must not stop the rebuild
                 log.warning("%s: closing the %s: %s", self._settings.transactional_id, name, error)
 
+    def _wait(self, limit_s: float, what: str, call: Callable[[], Any]) -> Any:
+        return within(limit_s, call, f"{self._settings.transactional_id}: {what}")
 
-def within(limit_s: float, call: Callable[[], Any]) -> Any:
+
+def within(limit_s: float, call: Callable[[], Any], what: str = "Kafka") -> Any:
     """Call with a bound on the wait: the client's own transaction calls wait for ever when the broker is gone.
 
-    Raises TimeoutError; the abandoned call goes on in a daemon thread until its client is closed.
+    A wait of over TELL_AFTER_S is told in the log, with ``what`` is waited for. Raises TimeoutError; the abandoned
+    call goes on in a daemon thread until its client is closed.
     """
     outcome: dict[str, Any] = {}
 
@@ -244,11 +329,14 @@ def within(limit_s: float, call: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=work, daemon=True, name="bounded-call")
     thread.start()
-    thread.join(limit_s)
+    thread.join(min(limit_s, TELL_AFTER_S))
+    if thread.is_alive() and limit_s > TELL_AFTER_S:
+        log.info("waiting for %s, at most %g s", what, limit_s)
+        thread.join(limit_s - TELL_AFTER_S)
     if "error" in outcome:
         raise outcome["error"]
     if "result" not in outcome:
-        raise TimeoutError(f"no answer from Kafka within {limit_s:g} s")
+        raise TimeoutError(f"{what}: no answer within {limit_s:g} s")
     return outcome["result"]
 
 

@@ -17,7 +17,7 @@ from services.settings import load_settings
     name="narrator",
     num_replicas=1,
     ray_actor_options={"num_cpus": 0.1},
-    health_check_period_s=5,
+    health_check_period_s=2,
     health_check_timeout_s=15,
     graceful_shutdown_timeout_s=40,
 )

@@ -16,7 +16,7 @@ from services.tracker.settings import load_tracker_settings
 @serve.deployment(
     name="tracker",
     ray_actor_options={"num_cpus": 0.5},
-    health_check_period_s=5,
+    health_check_period_s=2,
     health_check_timeout_s=15,
     graceful_shutdown_timeout_s=40,
 )

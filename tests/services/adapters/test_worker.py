@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient, MemberToRemove
+from kafka.structs import MemberState
 
 from contracts.clips import ClipRecord
 from contracts.topics import Topic
 from pipelines.ports import Commit, Output, PublisherFull, Record
 from services.adapters.kafka import KafkaPublisher, KafkaUnavailable, committed_consumer, ensure_topics
-from services.adapters.worker import TransactionalWorker, WorkerSettings, within
+from services.adapters.worker import TELL_AFTER_S, TransactionalWorker, WorkerSettings, within
 
 RECORDS = 60
 
@@ -27,6 +31,7 @@ class Doubler:
         self.topic, self.faults = topic, faults
         self.counts: dict[int, int] = {}
         self.taken = 0
+        self.frozen, self.thawed = threading.Event(), threading.Event()
 
     def assigned(self, partition: int, offset: int | None, metadata: str) -> None:
         assert (offset or 0) == int(metadata or 0), "state and offset belong together"
@@ -40,6 +45,9 @@ class Doubler:
         fault = self.faults.get(self.taken, "")
         if fault == "before":
             raise RuntimeError("crash before the commit")
+        if fault == "freeze":
+            self.frozen.set()
+            assert self.thawed.wait(90)
         self.counts[record.partition] += 1
         count = self.counts[record.partition]
         assert count == record.offset + 1
@@ -84,10 +92,30 @@ def read_all(kafka: str, topic: str, wanted: int, limit_s: float = 90.0) -> list
 
 
 def worker(
-    kafka: str, topics: tuple[str, str], group: str, name: str, faults: dict[int, str]
+    kafka: str, topics: tuple[str, str], group: str, name: str, faults: dict[int, str], **times_s: float
 ) -> TransactionalWorker:
-    settings = WorkerSettings(topics[0], group, f"{group}-{name}", session_timeout_s=4.0, backoff_max_s=0.4)
+    times_s = {"session_timeout_s": 4.0, "backoff_max_s": 0.4, **times_s}
+    settings = WorkerSettings(topics[0], group, f"{group}-{name}", **times_s)
     return TransactionalWorker(kafka, settings, Doubler(topics[1], faults))
+
+
+@contextmanager
+def running(one: TransactionalWorker) -> Iterator[None]:
+    thread = threading.Thread(target=one.run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        one.stop()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def wait_until(true: Callable[[], bool], limit_s: float = 60.0) -> bool:
+    deadline = time.monotonic() + limit_s
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return true()
 
 
 def test_each_record_has_its_effect_once_through_crashes_and_a_second_member(
@@ -125,6 +153,65 @@ def test_a_stopped_member_hands_over_where_it_stopped(kafka: str, topics: tuple[
     assert Counter(read_all(kafka, topics[1], RECORDS)).most_common(1)[0][1] == 1
 
 
+def test_a_member_whose_polls_are_shorter_than_a_join_gets_its_partitions(
+    kafka: str, topics: tuple[str, str]
+) -> None:
+    """The plain client forgets a join that a poll did not live to see the end of, and waits for minutes."""
+    one = worker(kafka, topics, f"s-{topics[0]}", "one", {}, poll_s=0.001)
+    with running(one):
+        assert wait_until(lambda: one.owned == {0, 1})
+    assert one.failures == 0
+
+
+def test_joining_a_group_that_does_not_answer_is_told_and_bounded(
+    kafka: str, topics: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another member lives but does not poll: the group's rebalance waits for it, for up to five minutes."""
+    caplog.set_level(logging.INFO, "services.adapters.worker")
+    group = f"b-{topics[0]}"
+    busy = committed_consumer(kafka, group)
+    busy.subscribe([topics[0]])
+    assert wait_until(lambda: bool(busy.poll(100) or busy.assignment()))
+    one = worker(kafka, topics, group, "one", {}, join_timeout_s=TELL_AFTER_S + 2)
+    with running(one):
+        assert wait_until(lambda: one.failures > 0)
+        assert f"waiting for group {group}" in caplog.text and "has not taken this member in" in caplog.text
+        busy.close(autocommit=False)
+        assert wait_until(lambda: one.owned == {0, 1})
+
+
+def test_a_member_that_was_cast_out_while_it_worked_cannot_commit(
+    kafka: str, topics: tuple[str, str]
+) -> None:
+    """As after a freeze: the client learns of it in the background, before the work in hand is done."""
+    fill(kafka, topics[0])
+    group = f"z-{topics[0]}"
+    handler = Doubler(topics[1], {5: "freeze"})
+    settings = WorkerSettings(topics[0], group, f"{group}-one", session_timeout_s=4.0, backoff_max_s=0.4)
+    one = TransactionalWorker(kafka, settings, handler)
+    with running(one):
+        assert handler.frozen.wait(60)
+        cast_out(kafka, group)
+        with running(worker(kafka, topics, group, "two", {})):
+            read_all(kafka, topics[1], RECORDS)
+            assert one._consumer is not None
+            assert wait_until(lambda: one._consumer.group_metadata().state != MemberState.STABLE)
+            handler.thawed.set()
+            assert wait_until(lambda: one.failures == 1), "its commit was not refused"
+    assert Counter(read_all(kafka, topics[1], RECORDS)).most_common(1)[0][1] == 1
+
+
+def cast_out(kafka: str, group: str) -> None:
+    """End every member's session, as the broker does for one that is silent."""
+    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    try:
+        members = admin.describe_groups([group])[group]["members"]
+        gone = [MemberToRemove(member_id=member["member_id"]) for member in members]
+        admin.remove_group_members(group, gone)
+    finally:
+        admin.close()
+
+
 def test_topics_are_made_once(kafka: str) -> None:
     topic = Topic(f"test.once.{uuid.uuid4().hex[:8]}", ClipRecord, 60_000, partitions=3)
     assert ensure_topics(kafka, [topic]) == [topic.name]
@@ -150,5 +237,12 @@ def test_waiting_is_bounded_and_errors_come_through() -> None:
     assert within(1.0, lambda: 3) == 3
     with pytest.raises(KeyError):
         within(1.0, lambda: {}["missing"])
-    with pytest.raises(TimeoutError):
-        within(0.05, lambda: time.sleep(5))
+    with pytest.raises(TimeoutError, match="the answer: no answer within 0.05 s"):
+        within(0.05, lambda: time.sleep(5), "the answer")
+
+
+def test_a_long_wait_is_told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    caplog.set_level(logging.INFO, "services.adapters.worker")
+    monkeypatch.setattr("services.adapters.worker.TELL_AFTER_S", 0.01)
+    assert within(5.0, lambda: time.sleep(0.3) or "late", "the broker") == "late"
+    assert caplog.messages == ["waiting for the broker, at most 5 s"]
