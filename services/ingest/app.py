@@ -44,6 +44,7 @@ class Fleet:
         """Make one camera as wanted; None or paused means no worker."""
         worker = self.workers.get(camera_id)
         if worker and wanted and worker.camera.same_stream(wanted):
+            worker.camera = wanted
             return
         if worker:
             self._remove(

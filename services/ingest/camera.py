@@ -139,6 +139,7 @@ class CameraWorker(threading.Thread):
         for segment in results:
             if self._epoch is None:
                 self._epoch = self._begin(source, segment.start_s, segment.end_s)
+            self._epoch.camera = self.camera  # what to find may have changed; the video goes on
             header = self._epoch.write(segment)
             self.last_end_s = header.end_s
             if self.state != "live":
