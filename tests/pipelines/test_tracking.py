@@ -24,6 +24,7 @@ from pipelines.tracking import Tracking
 from tests.fakes.clock import FakeClock
 from tests.fakes.kafka import Crash, FakePartition, Fuse
 from tests.fakes.objects import MemoryObjects
+from tests.fakes.proposer import ColourProposer
 from tests.fakes.segmenter import ColourSegmenter
 from tests.fakes.video import EPOCH_START_S, Camera, as_record
 
@@ -333,3 +334,16 @@ def test_a_camera_chooses_its_memory_policy_and_a_change_keeps_its_tracks() -> N
     assert wanted == ["skip-absent", "distractor"]
     clips = [ClipRecord.from_bytes(v) for v in partition.values(topics.CLIPS)]
     assert len(clips) == 4 and clips[1].track_ids == clips[2].track_ids != []
+
+
+def test_words_of_a_camera_reach_the_detector_from_the_segment_on_that_carries_them() -> None:
+    cameras = [Camera("door", EPOCH_START_S), Camera("door", EPOCH_START_S + 8, find=("80",))]
+    sent = [part for camera in cameras for part in [*(camera.segment() for _ in range(8)), camera.end()]]
+    partition = FakePartition([as_record(h, v, at) for at, (h, v) in enumerate(sent)])
+    store, proposer = MemoryObjects(), ColourProposer()
+    maker = TrackerMaker(
+        store, lambda size: ColourSegmenter(), "colours", settings=SETTINGS, proposer=proposer
+    )
+    partition.work(Tracking(store, FakeClock(EPOCH_START_S), maker))
+    first = proposer.asked.index(("80",))
+    assert first and set(proposer.asked[:first]) == {()} and set(proposer.asked[first:]) == {("80",)}
