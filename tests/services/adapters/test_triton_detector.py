@@ -38,9 +38,9 @@ RED, GREEN = (220, 20, 20), (20, 200, 30)
 Open = Callable[..., TritonDetector]
 
 
-def picture(red_x: int = 30) -> np.ndarray:
-    """A red square and a green one on black, 160x96."""
-    pixels = np.zeros((96, 160, 3), np.uint8)
+def picture(red_x: int = 30, ground: int = 0) -> np.ndarray:
+    """A red square and a green one on black or grey, 160x96."""
+    pixels = np.full((96, 160, 3), ground, np.uint8)
     pixels[20:50, red_x : red_x + 30] = RED
     pixels[50:80, 110:140] = GREEN
     return pixels
@@ -69,11 +69,14 @@ def opened() -> Iterator[Open]:
         detector.close()
 
 
-def clips(count: int) -> list[Clip]:
+def clips(count: int, ground: int = 0) -> list[Clip]:
+    """The red square moves to the right."""
     made = []
     for index in range(count):
         frames = tuple(
-            Frame(picture(20 + 2 * (index * 8 + at)), at / 4, 1000 + index * 2 + at / 4, index * 8 + at)
+            Frame(
+                picture(20 + 2 * (index * 8 + at), ground), at / 4, 1000 + index * 2 + at / 4, index * 8 + at
+            )
             for at in range(8)
         )
         made.append(Clip("yard", 1, index, frames, 1000 + 2 * index, 1002 + 2 * index, "full"))
@@ -113,7 +116,7 @@ def test_search_with_the_shipped_tracker_follows_what_was_asked_for(url: str, op
     """End to end: real Triton, real detector, real segmentation network, real rules."""
     tracker = Tracker("yard", load_segmenter(EMBEDDED, "cpu", bfloat16=False)((96, 160)), TrackSettings())
     tracker.search_by(opened(url), ["red thing"])
-    assert_red_only([tracker.push(clip) for clip in clips(2)])
+    assert_red_only([tracker.push(clip) for clip in clips(2, ground=110)])
 
 
 @pytest.mark.connected
