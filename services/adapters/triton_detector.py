@@ -107,6 +107,7 @@ class TritonDetector:
             client.close()
 
     def _proposals(self, pixels: np.ndarray, words: Sequence[str]) -> list[Proposal] | None:
+        until = time.monotonic() + self._deadline_s
         if self._client is None:
             self._client = InferenceServerClient(self._url, channel_args=CHANNEL)
         if self._about is None:
@@ -118,7 +119,7 @@ class TritonDetector:
         inputs = [_tensor("PICTURE", np.ascontiguousarray(pixels), "UINT8")]
         if names:
             inputs.append(_tensor("WORDS", np.array([name.encode() for name in names], object), "BYTES"))
-        answer = _ask(self._client, inputs, OUTPUTS, self._deadline_s)
+        answer = _ask(self._client, inputs, OUTPUTS, max(0.01, until - time.monotonic()))
         boxes, scores, labels = (answer.as_numpy(name) for name in OUTPUTS)
         texts = [bytes(label).decode(errors="replace") for label in labels]
         found = proposals_of(boxes, scores, texts)
