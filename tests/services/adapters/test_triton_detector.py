@@ -6,6 +6,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -49,11 +50,12 @@ def picture(red_x: int = 30, ground: int = 0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def url(folder) -> Iterator[str]:
     """Triton as `streamrefer up` starts it, with a captioner and a detector that was chosen by its folder."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STREAMREFER_CAPTIONER", str(make_tiny_captioner(folder("captioner"))))
-        patch.setenv(DETECTOR, str(make_blob_detector(folder("detectors") / "blobs")))
-        with running_stack(folder("triton"), {"triton"}) as stack:
-            yield stack.settings.triton_url
+    with ExitStack() as stay:
+        with pytest.MonkeyPatch.context() as patch:  # not for other engines of the session
+            patch.setenv("STREAMREFER_CAPTIONER", str(make_tiny_captioner(folder("captioner"))))
+            patch.setenv(DETECTOR, str(make_blob_detector(folder("detectors") / "blobs")))
+            stack = stay.enter_context(running_stack(folder("triton"), {"triton"}))
+        yield stack.settings.triton_url
 
 
 @pytest.fixture
