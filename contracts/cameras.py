@@ -13,6 +13,15 @@ Style = Literal["short", "detailed"]
 """How much a narration says: one plain clause, or all that is known."""
 MemoryPolicy = Literal["official", "skip-absent", "quality", "motion", "distractor"]
 """What the tracker remembers of an object from one picture to the next; docs/tracking.md tells them apart."""
+MOST_WORDS, LONGEST_WORD = 20, 60
+Word = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=LONGEST_WORD, pattern=r"^[^,\x00-\x1f\x7f]+$"
+    ),
+]
+"""What somebody looks for, as a detector may call it: person, fire hydrant."""
+Words = Annotated[tuple[Word, ...], Field(max_length=MOST_WORDS)]
 LANGUAGE_PATTERN = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
 Language = Annotated[str, StringConstraints(pattern=LANGUAGE_PATTERN)]
 """A language tag as in BCP 47: de, pt-BR."""
@@ -32,6 +41,9 @@ class CameraSettings(Message):
     memory_policy: MemoryPolicy | None = Field(
         None, description="what the tracker remembers of objects; the tracker's own setting if none"
     )
+    find: Words | None = Field(
+        None, description="names of what is followed, and of nothing else; needs a detector"
+    )
     style: Style = Field("detailed", description="how much each narration says")
     instruction: str | None = Field(
         None,
@@ -44,7 +56,7 @@ class CameraSettings(Message):
     created_at: float = Field(description="UTC seconds")
 
     def same_stream(self, other: CameraSettings) -> bool:
-        """Whether both ask for the same video: changes of wording and memory do not touch a camera's connection."""
+        """Whether both ask for the same video: changes of wording, memory and finding do not touch a connection."""
         return self.model_copy(update=_beside_the_stream(other)) == other
 
     @property
@@ -55,7 +67,8 @@ class CameraSettings(Message):
 
 def _beside_the_stream(camera: CameraSettings) -> dict[str, object]:
     """What may change while the camera's video goes on."""
-    return {name: getattr(camera, name) for name in ("style", "instruction", "language", "memory_policy")}
+    names = ("style", "instruction", "language", "memory_policy", "find")
+    return {name: getattr(camera, name) for name in names}
 
 
 def mask_credentials(source: str) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from contracts.base import CameraId, Message
-from contracts.cameras import MemoryPolicy
+from contracts.cameras import MemoryPolicy, Words
 
 HEADER = "segment"
 INLINE_LIMIT_BYTES = 900_000
@@ -41,6 +41,7 @@ class SegmentHeader(Message):
     size_bytes: int = Field(0, ge=0)
     sample_fps: float = Field(4.0, gt=0, le=30)
     memory_policy: MemoryPolicy | None = Field(None, description="as the camera's settings want it")
+    find: Words | None = Field(None, description="as the camera's settings want it")
     ref: str | None = Field(None, description="object name when the video is too large for the topic")
     end: EndCause | None = None
     cause: str | None = Field(None, max_length=500, description="in words, on end markers")

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from operators.types import Detection, Prompt, Step
+from operators.types import Detection, Prompt, Proposal, Step
 
 
 class Segmenter(Protocol):
@@ -59,4 +59,16 @@ class Segmenter(Protocol):
 
     def import_state(self, state: Mapping[str, bytes]) -> None:
         """Continue from ``export_state``; raises ValueError when model or input size differ, or parts are missing."""
+        ...
+
+
+class Proposer(Protocol):
+    """A detector: says where on one picture there is something, and follows nothing."""
+
+    def propose(self, pixels: np.ndarray, words: Sequence[str] = ()) -> Sequence[Proposal] | None:
+        """Boxes on a picture, RGB uint8 [H, W, 3], bounded in number; with ``words`` of what they name and no other.
+
+        None when it cannot tell: it is away, too slow, or knows none of the words. Waits no longer than a bound of
+        its own, which must be far below a clip's length, and never raises.
+        """
         ...

@@ -1,4 +1,8 @@
-"""When and where a camera is searched for objects that are not followed yet: where something moves, and everywhere."""
+"""When and where a camera is searched for objects that are not followed yet.
+
+Where a detector sees them, if there is one; where something moves; and everywhere. Where a person has said in words
+what is wanted, only the detector's finds count.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from operators.discover import discover, grid_points, is_unclaimed, moving_objec
 from operators.masks import box_of, box_overlap
 from operators.motion import MotionProposer, MotionState, Moving
 from operators.ports import Segmenter
+from operators.propose import DetectorSearch
 from operators.track_settings import TrackSettings
 from operators.types import Detection, Frame, Prompt
 
@@ -27,6 +32,7 @@ class Search:
     ) -> None:
         self._segmenter, self._settings = segmenter, settings
         self._motion = MotionProposer(settings.motion, motion)
+        self.detector = DetectorSearch(segmenter, settings)
         self.since_grid = since_grid  # None before the first search
         self.since_motion = since_motion
 
@@ -40,7 +46,9 @@ class Search:
         self._motion.forget()
 
     def look(self, frame: Frame, held: dict[int, np.ndarray], wanted: bool) -> Iterator[Detection]:
-        """New objects of the frame, first those that move. ``held``: masks that are followed, read again after each.
+        """New objects of the frame: those a detector sees, those that move, and others.
+
+        ``held``: masks that are followed, read again after each.
 
         Time passes also where nothing is ``wanted``.
         """
@@ -49,6 +57,11 @@ class Search:
         self.since_motion += 1
         self.since_grid = None if self.since_grid is None else self.since_grid + 1
         if not wanted:
+            return
+        yield from self.detector.look(frame, list(held.values()), first=self.since_grid is None)
+        if self.detector.alone or not every:
+            self.since_grid = self.since_grid or 0
+        if self.detector.alone:
             return
         if moving and self.since_motion >= self._settings.motion_every:
             self.since_motion = 0

@@ -9,7 +9,7 @@ from typing import Any
 from operators.cast import Cast
 from operators.glimpse import Glimpse, show_again
 from operators.lifecycle import Track, expired
-from operators.ports import Segmenter
+from operators.ports import Proposer, Segmenter
 from operators.requests import Request, meet
 from operators.search import Search
 from operators.sheet import Sheet
@@ -64,6 +64,10 @@ class Tracker:
         self._cut = clip.closed_by == "scene_cut"
         looks = {key: self._segmenter.embedding(track.object_id) for key, track in cast.tracks.items()}
         return replace(cast.sheet.tracked(clip, cast.tracks.values(), looks), outcomes=tuple(outcomes))
+
+    def search_by(self, proposer: Proposer | None, words: Sequence[str] = ()) -> None:
+        """From the next clip on, ask a detector too; with ``words`` nothing is opened but what it finds by them."""
+        self._search.detector.proposer, self._search.detector.words = proposer, tuple(words)
 
     def snapshot(self) -> TrackerState:
         """The state after the newest clip."""

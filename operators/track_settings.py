@@ -19,6 +19,11 @@ class TrackSettings:
     max_births: int = 3  # in one frame
     grid_every: int = 4  # frames between two searches by clicks; 0 never
     motion_every: int = 2  # frames between two looks at what moves; 0 never
+    detect_every: int = 4  # frames between two questions to a detector, where there is one; 0 never
+    max_proposals: int = 6  # boxes of one answer that the segmenter is asked about
+    detector_patience: int = (
+        8  # unanswered questions in a row after which its absence is no reason to see nothing
+    )
     life: LifeSettings = field(default_factory=LifeSettings)
     discover: DiscoverSettings = field(default_factory=DiscoverSettings)
     motion: MotionSettings = field(default_factory=MotionSettings)

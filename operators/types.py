@@ -92,6 +92,23 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """Where a detector sees something, how sure it is (0..1), and what it calls it, if it says."""
+
+    box: np.ndarray  # float32 [4], normalised, inside the picture, not empty
+    score: float
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        _check(self.box, np.float32, 1, "Proposal.box")
+        x0, y0, x1, y1 = self.box if len(self.box) == 4 else (np.nan,) * 4
+        if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):  # false for what is not a number, too
+            raise ValueError(f"Proposal.box: not a box inside the picture: {self.box}")
+        if not 0 <= self.score <= 1:
+            raise ValueError(f"Proposal.score: {self.score} is not in 0..1")
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """What the segmenter says of one object on one frame. ``presence`` is a logit; <= 0 means not in view."""
 

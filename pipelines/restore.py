@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from operators.ports import Segmenter
+from operators.ports import Proposer, Segmenter
 from operators.track import Tracker, TrackSettings
 from operators.track_state import TrackerState
 from operators.types import Clip
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class TrackerMaker:
     """``open_segmenter`` gives a new session for a mask size (h, w) and, where a camera wants one, a memory policy;
-    ``model`` names its weights.
+    ``model`` names its weights; ``proposer`` is a detector that all cameras ask.
     """
 
     store: ObjectStore
@@ -28,6 +28,7 @@ class TrackerMaker:
     model: str
     mask_side_px: int = 256
     settings: TrackSettings = field(default_factory=TrackSettings)
+    proposer: Proposer | None = None
 
     def ready(
         self,

@@ -236,6 +236,8 @@ class Tracking:
         if policy != camera.policy:  # another session goes on from what is committed
             camera.tracker, camera.policy = None, policy
         camera.tracker = self._trackers.ready(camera.tracker, clip, before, policy)
+        find = span.segments[-1].header.find if span.segments else None
+        camera.tracker.search_by(self._trackers.proposer, find or ())
         due = self._prompting.due(camera.tracker, clip, poisoned=self._failures(clip) == MAX_STRIKES - 1)
         tracked = camera.tracker.push(clip, due.requests)
         evidence = evidence_name(folder_of(clip, due.mark))

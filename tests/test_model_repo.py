@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.adapters import triton, triton_tensors
+from services.adapters import triton, triton_detector, triton_tensors
 
 MODELS = Path(__file__).parents[1] / "model_repo"
 ALLOWED = {"modeling", "numpy", "triton_python_backend_utils"} | set(sys.stdlib_module_names)
@@ -54,3 +54,12 @@ def test_tensor_names_agree() -> None:
     model = (MODELS / triton.MODEL / "1" / "model.py").read_text()
     assert set(re.findall(r'tensor\("(\w+)"\)', model)) == set(triton_tensors.INPUTS)
     assert tuple(re.findall(r'^        "([A-Z]+)": np\.array', model, re.M)) == triton_tensors.OUTPUTS
+
+
+def test_tensor_names_of_the_detector_agree() -> None:
+    config = (MODELS / triton_detector.MODEL / "config.pbtxt").read_text()
+    assert tensors(config, "input") == {"PICTURE": "UINT8", "WORDS": "STRING"}
+    assert tuple(tensors(config, "output")) == (*triton_detector.OUTPUTS, triton_detector.ABOUT)
+    model = (MODELS / triton_detector.MODEL / "1" / "model.py").read_text()
+    assert set(re.findall(r'get_input_tensor_by_name\(request, "(\w+)"\)', model)) == {"PICTURE", "WORDS"}
+    assert set(re.findall(r'"([A-Z]+)": (?:found|labels|np)', model)) == set(tensors(config, "output"))

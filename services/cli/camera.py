@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.base import is_camera_id
-from contracts.cameras import MemoryPolicy
+from contracts.cameras import LONGEST_WORD, MOST_WORDS, MemoryPolicy
 from services.cli.client import call, fail, gateway_address
 
 app = typer.Typer(help="Subscribe cameras.", no_args_is_help=True)
@@ -32,6 +32,9 @@ POLICY = typer.Option(
     help=f'what is remembered of objects: {", ".join(POLICIES)}; "" as the tracker has it',
 )
 LANGUAGE = typer.Option(None, "--language", help="language of the instruction and its answers: de, pt-BR")
+FIND = typer.Option(
+    None, "--find", help='follow only these, as the detector names them: "person, car"; "" for everything'
+)
 STATE_STYLE = {"live": "green", "connecting": "yellow", "degraded": "yellow", "lost": "red", "stopped": "dim"}
 
 
@@ -45,6 +48,7 @@ def add(
     style: str | None = STYLE,
     instruction: str | None = INSTRUCTION,
     language: str | None = LANGUAGE,
+    find: str | None = FIND,
     data: Path | None = DATA,
     as_json: bool = JSON,
 ) -> None:
@@ -59,7 +63,7 @@ def add(
     if not 0 < fps <= 30:
         fail(f"--fps wants more than 0 and at most 30, not {fps:g}", 2)
     body = {"camera_id": camera_id, "source": place, "loop": loop, "sample_fps": fps}
-    body |= remembering(memory_policy) | wording(style, instruction, language)
+    body |= remembering(memory_policy) | wording(style, instruction, language) | words_to_find(find)
     added = call(gateway_address(data), "POST", "/v1/cameras", json=body)
     typer.echo(
         json.dumps(added) if as_json else f"camera '{camera_id}' added; see it with: streamrefer watch"
@@ -73,16 +77,18 @@ def set_camera(
     instruction: str | None = INSTRUCTION,
     language: str | None = LANGUAGE,
     memory_policy: str | None = POLICY,
+    find: str | None = FIND,
     data: Path | None = DATA,
     as_json: bool = JSON,
 ) -> None:
-    """Change how a camera is narrated and remembered, from its next clip on. Its tracks go on."""
-    body = remembering(memory_policy) | wording(style, instruction, language)
+    """Change how a camera is narrated, remembered, and what it follows, from its next clip on. Its tracks go on."""
+    body = remembering(memory_policy) | wording(style, instruction, language) | words_to_find(find)
     if not body:
-        fail("nothing to set: give --style, --instruction, --language or --memory-policy", 2)
+        fail("nothing to set: give --style, --instruction, --language, --memory-policy or --find", 2)
     camera = call(gateway_address(data), "PATCH", f"/v1/cameras/{camera_id}", json=body)
     told = [f"{name} {camera[name] or 'none'}" for name in ("style", "instruction", "language")]
     told.append(f"memory policy {camera['memory_policy'] or 'as the tracker has it'}")
+    told.append(f"find {', '.join(camera['find']) or 'everything'}")
     typer.echo(json.dumps(camera) if as_json else f"camera '{camera_id}': {', '.join(told)}")
 
 
@@ -99,6 +105,20 @@ def wording(style: str | None, instruction: str | None, language: str | None) ->
         fail(f"--style is short or detailed, not {style}", 2)
     given = {"style": style, "instruction": instruction, "language": language}
     return {name: value or None for name, value in given.items() if value is not None}
+
+
+def words_to_find(text: str | None) -> dict[str, list[str] | None]:
+    """The words between the commas of ``--find``, as the gateway takes them; an empty text means everything."""
+    if text is None:
+        return {}
+    words = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    long = [word for word in words if len(word) > LONGEST_WORD or not word.isprintable()]
+    if long or len(words) > MOST_WORDS:
+        fail(
+            f"--find takes up to {MOST_WORDS} words of up to {LONGEST_WORD} characters, with commas between",
+            2,
+        )
+    return {"find": words or None}
 
 
 @app.command("list")

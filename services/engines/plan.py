@@ -9,6 +9,7 @@ from pathlib import Path
 
 from services.adapters.kafka import ensure_topics
 from services.adapters.objects import ObjectsConnection, S3Objects
+from services.detectors import chosen_detector
 from services.engines.child import REPOSITORY, ChildSpec
 from services.engines.errors import EngineError
 from services.engines.kafka import check_kafka, kafka_spec
@@ -150,10 +151,17 @@ class Plan:
         known = self.settings
         try:
             folders = weight_folders(known, captioner=self._runs_triton)
+            # A Triton of someone else's has a folder of its own.
+            detector = chosen_detector(known.weights) if self._runs_triton else {}
         except TierUnusable as error:
             raise EngineError(str(error)) from error
         weights = {name: str(folder.absolute()) for name, folder in folders.items()}
-        return {**known.environment(), **ray_environment(known.ray_token.get_secret_value()), **weights}
+        return {
+            **known.environment(),
+            **ray_environment(known.ray_token.get_secret_value()),
+            **weights,
+            **detector,
+        }
 
     def _embeds(self, name: str, address: str, check: Callable[[], None]) -> bool:
         """True when the engine is to be started by us; one given by address is checked instead."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import sysconfig
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,6 +30,8 @@ _ALLOCATOR = {
 """glibc's: small features kept from clip to clip would pin the large temporary blocks that lie between them."""
 """The program that runs a Python model, one process each."""
 PYTHON_BACKEND = 'backend: "python"'
+NEEDS = re.compile(r'key: "needs" value: \{ string_value: "(\w+)" \}')
+"""Parameter of a config.pbtxt: a variable without which the model is not loaded."""
 
 
 def triton_spec(
@@ -42,14 +46,14 @@ def triton_spec(
     Raises:
         EngineError: there is no model repository, or the wheel is not installed.
     """
-    names = model_names(models)
+    names = model_names(models, environment)
     url = f"{HOST}:{ports.of('triton_grpc')}"
     listen = _addresses(ports)
     spec = ChildSpec(
         name="triton",
-        prepare=lambda say: _prepare(state, models, listen, environment, server, say),
+        prepare=lambda say: _prepare(state, models, names, listen, environment, server, say),
         ready=lambda: check_triton(url, names),
-        unwell=lambda mark: missing_backends(mark, models),
+        unwell=lambda mark: missing_backends(mark, models, names),
         layer=1,
         # It may ignore SIGTERM for good while a client holds a stream open; then its group is killed.
         stop_grace_s=6.0,
@@ -70,22 +74,24 @@ def check_triton(url: str, models: tuple[str, ...] = ()) -> None:
         client.close()
 
 
-def missing_backends(mark: str, models: Path) -> str | None:
+def missing_backends(mark: str, models: Path, names: tuple[str, ...]) -> str | None:
     """Why Triton must be started again: a model's own process is gone. None when all is well.
 
     Triton 2.51 goes on saying that such a model is ready, and answers nothing.
     """
-    wanted = sum(PYTHON_BACKEND in path.read_text() for path in models.glob("*/config.pbtxt"))
+    wanted = sum(PYTHON_BACKEND in (models / name / "config.pbtxt").read_text() for name in names)
     living = sum(STUB in leftovers.command(pid) for pid in leftovers.marked(mark))
     return f"only {living} of {wanted} Python models still run" if living < wanted else None
 
 
-def model_names(models: Path) -> tuple[str, ...]:
-    """Names of the models in a repository: folders with a ``config.pbtxt``."""
-    names = tuple(sorted(path.parent.name for path in models.glob("*/config.pbtxt")))
-    if not names:
+def model_names(models: Path, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Names of a repository's models: folders with a ``config.pbtxt`` that need no variable, or one that is set."""
+    found = sorted(models.glob("*/config.pbtxt"))
+    if not found:
         raise EngineError(f"triton: no model (a folder with config.pbtxt) in {models}")
-    return names
+    return tuple(
+        path.parent.name for path in found if all(map(environment.get, NEEDS.findall(path.read_text())))
+    )
 
 
 def _addresses(ports: Ports) -> tuple[str, ...]:
@@ -100,6 +106,7 @@ def _addresses(ports: Ports) -> tuple[str, ...]:
 def _prepare(
     state: State,
     models: Path,
+    names: tuple[str, ...],
     listen: tuple[str, ...],
     environment: dict[str, str],
     server: Path | None,
@@ -112,6 +119,7 @@ def _prepare(
     argv = (
         str(program),
         *("--model-repository", str(models.absolute()), "--backend-directory", str(backends)),
+        *("--model-control-mode", "explicit", *(f"--load-model={name}" for name in names)),
         *listen,
         *("--exit-timeout-secs", str(EXIT_TIMEOUT_S), "--allow-metrics", "true"),
     )

@@ -60,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
 def _connect(app: FastAPI, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
     ensure_topics(settings.kafka_bootstrap)
     app.state.cameras_lock = asyncio.Lock()
+    app.state.triton_url = settings.triton_url
     app.state.publisher = KafkaPublisher(settings.kafka_bootstrap)
     app.state.store = S3Objects(ObjectsConnection.of(settings))
     app.state.feed = Feed(settings.kafka_bootstrap, loop)

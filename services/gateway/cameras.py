@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts import topics
 from contracts.base import CAMERA_ID_PATTERN
-from contracts.cameras import LONGEST_INSTRUCTION, CameraSettings, Language, MemoryPolicy, Style
+from contracts.cameras import LONGEST_INSTRUCTION, CameraSettings, Language, MemoryPolicy, Style, Words
 from modeling.pixelrefer.prompt import clean_words
 from services.gateway.feed import Feed
+from services.gateway.finding import checked_words
 from services.gateway.problems import Problem
 
 router = APIRouter(prefix="/v1/cameras", tags=["cameras"])
@@ -21,7 +22,7 @@ DELIVERY_TIMEOUT_S = 10.0
 
 
 class Wording(BaseModel):
-    """How a camera is narrated; takes effect with its next clip. Fields left out stay as they are."""
+    """What of a camera is narrated, and how; takes effect with its next clip. Fields left out stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -30,6 +31,9 @@ class Wording(BaseModel):
         None, max_length=LONGEST_INSTRUCTION, description="what to look for; null or empty for none"
     )
     language: Language | None = Field(None, description="of the instruction and its answers, as in BCP 47")
+    find: Words | None = Field(
+        None, description="what is followed, by the names of the detector's classes; null or none for all"
+    )
 
 
 class CameraChange(Wording):
@@ -61,6 +65,7 @@ def view(feed: Feed, camera: CameraSettings) -> dict[str, Any]:
         "loop": camera.loop,
         "sample_fps": camera.sample_fps,
         "memory_policy": camera.memory_policy,
+        "find": list(camera.find or ()),
         "style": camera.style,
         "instruction": camera.instruction,
         "language": camera.language,
@@ -84,7 +89,7 @@ async def get_camera(camera_id: str, request: Request) -> dict[str, Any]:
 @router.post("", status_code=201)
 async def add_camera(new: NewCamera, request: Request) -> dict[str, Any]:
     feed: Feed = request.app.state.feed
-    worded = wording(new, await _any_question(request))
+    worded = wording(new, await _any_question(request)) | await _found(request, new)
     async with request.app.state.cameras_lock:
         if new.camera_id in feed.cameras:
             raise Problem(
@@ -101,9 +106,9 @@ async def add_camera(new: NewCamera, request: Request) -> dict[str, Any]:
 
 @router.patch("/{camera_id}")
 async def change_camera(camera_id: str, change: CameraChange, request: Request) -> dict[str, Any]:
-    """Change how a camera is narrated and remembered, from its next clip on; its video is not interrupted."""
+    """Change how a camera is narrated, remembered, and what of it, from its next clip on; its video goes on."""
     feed: Feed = request.app.state.feed
-    changes = wording(change, await _any_question(request))
+    changes = wording(change, await _any_question(request)) | await _found(request, change)
     if "memory_policy" in change.model_fields_set:
         changes["memory_policy"] = change.memory_policy
     async with request.app.state.cameras_lock:
@@ -152,6 +157,13 @@ def known(feed: Feed, camera_id: str) -> CameraSettings:
 async def _any_question(request: Request) -> bool:
     """Whether the captioner that is served follows instructions."""
     return (await asyncio.to_thread(request.app.state.desk.profile)).any_question
+
+
+async def _found(request: Request, given: Wording) -> dict[str, Any]:
+    """The words that were given, if any, put to the detector that is served. Raises Problem."""
+    if "find" not in given.model_fields_set:
+        return {}
+    return {"find": await asyncio.to_thread(checked_words, given.find, request.app.state.triton_url)}
 
 
 async def _publish(request: Request, camera_id: str, value: bytes | None) -> None:

@@ -73,6 +73,7 @@ class Epoch:
             size_bytes=0,
             sample_fps=self.camera.sample_fps,
             memory_policy=self.camera.memory_policy,
+            find=self.camera.find,
             ref=None,
             end=None,
             cause=None,

@@ -23,6 +23,7 @@ from services.adapters.prompt_reader import PromptReader
 from services.adapters.worker import TransactionalWorker, WorkerSettings
 from services.replica import Replica, require, run_process
 from services.settings import Settings, SettingsError, load_settings
+from services.tracker.detecting import detector_of
 from services.tracker.settings import TrackerSettings, load_tracker_settings
 
 log = logging.getLogger("streamrefer.tracker")
@@ -46,6 +47,7 @@ class TrackerService(Replica):
         self._model = own.model() if open_segmenter is None else "given"
         if warning := own.size_warning():
             log.warning(warning)
+        self._detector = detector_of(settings, own)
         self._open_segmenter = open_segmenter or load(own)
         self._tracking: Tracking | None = None
 
@@ -69,7 +71,9 @@ class TrackerService(Replica):
         ensure_topics(settings.kafka_bootstrap)
         store = S3Objects(ObjectsConnection.of(settings))
         store.ensure_bucket()
-        trackers = TrackerMaker(store, self._open_segmenter, self._model, own.mask_side_px, own.tracks())
+        trackers = TrackerMaker(
+            store, self._open_segmenter, self._model, own.mask_side_px, own.tracks(), self._detector
+        )
         inbox = PromptInbox()
         prompts = PromptReader(settings.kafka_bootstrap, inbox)
         self._tracking = Tracking(store, SystemClock(), trackers, own.stream(), inbox)

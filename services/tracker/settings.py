@@ -61,6 +61,13 @@ class TrackerSettings(BaseModel):
     hidden_every: int = Field(
         1, ge=1, le=256, description="objects long out of view are looked for on every so-manieth picture"
     )
+    detector: str = Field(
+        "", max_length=1024, description="a detector's name or folder (docs/detectors.md); empty for none"
+    )
+    detector_every: int = Field(4, ge=1, le=1000, description="sampled frames between two questions to it")
+    detector_deadline_s: float = Field(
+        1.0, gt=0, le=2.0, description="longest wait for its answer; a clip is 4 s long"
+    )
     stall_s: float = Field(10.0, gt=0, description="a silent camera's clip is closed after this long")
     thin_after_s: float = Field(
         20.0, ge=0, description="a camera this far behind is sampled more thinly; 0: never"
@@ -98,7 +105,7 @@ class TrackerSettings(BaseModel):
 
     def tracks(self) -> TrackSettings:
         """The part that following objects knows."""
-        return TrackSettings(max_tracks=self.max_tracks)
+        return TrackSettings(max_tracks=self.max_tracks, detect_every=self.detector_every)
 
     def model(self) -> str:
         """The weights' name and hash. Raises SettingsError when the folder holds none."""

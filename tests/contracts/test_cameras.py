@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from contracts.base import InvalidMessage
 from contracts.cameras import CameraSettings
@@ -22,6 +23,20 @@ def test_a_change_of_wording_or_memory_is_the_same_stream() -> None:
     assert camera.same_stream(other) and other.same_stream(camera) and camera != other
     assert not camera.same_stream(CameraSettings(**{**PLAIN, "source": "rtsp://host/b"}))
     assert not camera.same_stream(CameraSettings(**PLAIN, wanted="paused"))
+
+
+def test_a_change_of_what_to_find_is_the_same_stream() -> None:
+    camera = CameraSettings(**PLAIN)
+    other = CameraSettings(**PLAIN, find=["person", "fire hydrant "])
+    assert other.find == ("person", "fire hydrant") and camera.find is None
+    assert camera.same_stream(other) and CameraSettings.from_bytes(other.to_bytes()) == other
+    assert b"find" not in camera.to_bytes(), "readers of an earlier version know no such field"
+
+
+@pytest.mark.parametrize("words", [[""], [" "], ["a, b"], ["a\nb"], ["x" * 61], ["x"] * 21])
+def test_words_that_cannot_be_looked_for_are_refused(words: list[str]) -> None:
+    with pytest.raises(ValidationError, match="find"):
+        CameraSettings(**PLAIN, find=words)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ class Camera:
         picture_limit: int = 400,
         pictures: Sequence[np.ndarray] | None = None,
         memory_policy: str | None = None,
+        find: tuple[str, ...] | None = None,
     ) -> None:
         self.camera_id, self.epoch_start_s, self.fps, self.sample_fps = (
             camera_id,
@@ -68,7 +69,7 @@ class Camera:
         )
         self.seq, self.end_s = 0, epoch_start_s
         self._pictures = squares(picture_limit) if pictures is None else pictures
-        self.memory_policy = memory_policy
+        self.memory_policy, self.find = memory_policy, find
 
     def segment(
         self, duration_s: float = 1.0, video: bytes | None = None, ref: str | None = None
@@ -97,6 +98,7 @@ class Camera:
             end_s=end_s,
             sample_fps=self.sample_fps,
             memory_policy=self.memory_policy,
+            find=self.find,
             ingested_at=end_s,
             **more,
         )

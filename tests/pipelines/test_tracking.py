@@ -25,6 +25,7 @@ from pipelines.tracking import Tracking
 from tests.fakes.clock import FakeClock
 from tests.fakes.kafka import Crash, FakePartition, Fuse
 from tests.fakes.objects import MemoryObjects
+from tests.fakes.proposer import ColourProposer
 from tests.fakes.segmenter import ColourSegmenter
 from tests.fakes.video import EPOCH_START_S, Camera, as_record
 
@@ -362,3 +363,16 @@ def test_a_policy_changed_while_the_camera_runs_keeps_what_is_remembered() -> No
     assert handed == [{"session", "colour-80", "colour-160"}], "once, where the policy changed"
     for topic in (topics.TRACKS, topics.EVENTS):
         assert changed.values(topic) == steady.values(topic) != []
+
+
+def test_words_of_a_camera_reach_the_detector_from_the_segment_on_that_carries_them() -> None:
+    cameras = [Camera("door", EPOCH_START_S), Camera("door", EPOCH_START_S + 8, find=("80",))]
+    sent = [part for camera in cameras for part in [*(camera.segment() for _ in range(8)), camera.end()]]
+    partition = FakePartition([as_record(h, v, at) for at, (h, v) in enumerate(sent)])
+    store, proposer = MemoryObjects(), ColourProposer()
+    maker = TrackerMaker(
+        store, lambda size: ColourSegmenter(), "colours", settings=SETTINGS, proposer=proposer
+    )
+    partition.work(Tracking(store, FakeClock(EPOCH_START_S), maker))
+    first = proposer.asked.index(("80",))
+    assert first and set(proposer.asked[:first]) == {()} and set(proposer.asked[first:]) == {("80",)}

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from contracts.segments import SegmentHeader
 from services.adapters.topic_reader import Results
+from services.cli.camera import words_to_find
 from services.cli.main import app
 
 
@@ -90,6 +91,17 @@ def test_a_memory_policy_that_nobody_knows_is_refused(command: tuple[str, ...]) 
         "--memory-policy is one of official, skip-absent, quality, motion, distractor, not best"
         in answer.stderr
     )
+
+
+@pytest.mark.parametrize("words", ["x" * 61, ",".join(str(n) for n in range(21)), "a\nb"])
+def test_words_that_cannot_be_looked_for_are_refused(words: str) -> None:
+    answer = _run("camera", "add", "door", "rtsp://door/cam", "--find", words)
+    assert answer.exit_code == 2 and "--find takes up to 20 words" in answer.stderr
+
+
+def test_words_are_what_stands_between_commas() -> None:
+    assert words_to_find("person, fire hydrant,,person ") == {"find": ["person", "fire hydrant"]}
+    assert words_to_find(" ") == {"find": None} and words_to_find(None) == {}
 
 
 @pytest.mark.parametrize("command", [("ledger",), ("camera", "list"), ("watch",)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -17,6 +18,7 @@ from contracts.cameras import CameraSettings, mask_credentials
 from contracts.events import CameraStateChanged, Gap
 from contracts.segments import HEADER, SegmentHeader
 from services.adapters.clock import SystemClock
+from services.ingest.app import Fleet
 from services.ingest.camera import CameraWorker
 from services.ingest.source import Source, SourceError
 
@@ -213,3 +215,24 @@ def test_an_address_that_cannot_be_taken_apart_is_refused_and_hidden(address: st
     with pytest.raises(SourceError, match="rtsp://\\*\\*\\* is not a valid address") as refused:
         Source(address)
     assert refused.value.permanent
+
+
+def test_what_to_find_changes_without_a_break_in_the_video(tmp_path: Path) -> None:
+    source = str(write_video(tmp_path / "a.mp4", seconds=6))
+    camera = CameraSettings(camera_id="yard", source=source, created_at=0.0)
+    publisher = RememberingPublisher()
+    fleet = Fleet(publisher, MemoryStore(), {})
+    fleet.apply("yard", camera)
+    worker = fleet.workers["yard"]
+    deadline = time.monotonic() + 60
+    while not publisher.segments() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    fleet.apply("yard", camera.model_copy(update={"find": ("person",)}))
+    worker.join(60)
+    assert fleet.workers["yard"] is worker
+    headers = [header for header, _ in publisher.segments()]
+    assert len({header.epoch for header in headers}) == 1 and not publisher.gaps()
+    assert [header.end for header in headers] == [None] * (len(headers) - 1) + ["end_of_file"]
+    wishes = [header.find for header in headers]
+    assert wishes[0] is None and wishes[-1] == ("person",)
+    assert wishes == sorted(wishes, key=lambda words: words or ()), "changed once"
