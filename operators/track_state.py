@@ -29,6 +29,7 @@ class TrackerState:
     cut: bool = False  # the next clip shows another scene
     tracks: tuple[Track, ...] = ()
     twins: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    apart: Mapping[tuple[int, int], int] = field(default_factory=dict)
     motion: MotionState = field(default_factory=MotionState)
     glimpses: Mapping[int, Glimpse] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)  # the pipeline's own, plain JSON values

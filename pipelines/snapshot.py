@@ -55,6 +55,7 @@ def pack(state: TrackerState) -> Packed:
         "segmenter": {key: name for key, (name, _) in named.items()},
         "tracks": [asdict(track) for track in state.tracks],
         "twins": [[*pair, count] for pair, count in state.twins.items()],
+        "apart": [[*pair, count] for pair, count in state.apart.items()],
         "motion": {
             "offsets": state.motion.offsets,
             "pushes": state.motion.pushes,
@@ -112,10 +113,11 @@ def _state(header: dict[str, Any], arrays: Mapping[str, np.ndarray], parts: _Par
         **{name: header[name] for name in _PLAIN},
         segmenter={key: data for key, data in fetched.items() if data is not None},
         tracks=tuple(
-            Track(**{**fields, "box": tuple(fields["box"]), "look": tuple(fields["look"])})
+            Track(**{name: tuple(x) if isinstance(x, list) else x for name, x in fields.items()})
             for fields in header["tracks"]
         ),
         twins={(older, younger): count for older, younger, count in header["twins"]},
+        apart={(older, younger): count for older, younger, count in header.get("apart", [])},
         motion=MotionState(ground, offsets, arrays.get("before"), facts["pushes"], moving),
         glimpses=_glimpses(header["glimpses"], arrays, parts),
     )

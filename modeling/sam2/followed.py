@@ -17,7 +17,7 @@ from modeling.sam2.window import Focus, View
 
 @dataclass(slots=True)
 class Followed:
-    """One followed object; ``points``, ``logits`` and ``view`` belong to the newest picture only."""
+    """One followed object; ``points``, ``logits``, ``view`` and ``before`` belong to the newest picture only."""
 
     memory: ObjectMemory
     born: int
@@ -27,12 +27,18 @@ class Followed:
     focus: Focus | None = None
     view: View | None = None
     notes: Notes = field(default_factory=Notes)
+    before: tuple[torch.Tensor | None, Focus | None] = (None, None)  # appearance and focus before the step
 
     @property
     def num_bytes(self) -> int:
         """Bytes of what is remembered from one clip to the next."""
         appearance = self.appearance
         return self.memory.num_bytes + (0 if appearance is None else appearance.nbytes)
+
+    def forget(self, step: int) -> None:
+        """The newest step has shown something else: as if it had not been."""
+        self.memory.forget(step)
+        self.appearance, self.focus = self.before
 
     def note(self, outcome: Outcome, row: int) -> None:
         """Keep what the newest picture has shown of the object."""

@@ -89,6 +89,7 @@ class Sam2Session:
             # Not earlier: a correction of the step before could still look back further than this one.
             held.memory = held.memory.ahead_of(now)
             held.view = sight.through(held.focus)
+            held.before = held.appearance, held.focus
         found: dict[int, Step] = {}
         for group in self._groups():
             held_ones = [self._objects[key] for key in group]
@@ -148,6 +149,10 @@ class Sam2Session:
         held = self._held(object_id)
         # On the picture of its birth an object has no past: more clicks refine the first prompt.
         return self._apply(held, prompt, None if held.born == now else held.memory, now)
+
+    def retract(self, object_id: int) -> None:
+        """The newest step has shown something else: forget what the object remembers of it."""
+        self._held(object_id).forget(self._now())
 
     def remove_object(self, object_id: int) -> None:
         """Forget the object and free its memory."""

@@ -283,7 +283,7 @@ def test_without_its_memory_a_tracker_keeps_all_ids() -> None:
 
 
 def test_without_its_memory_a_tracker_follows_what_has_moved_since() -> None:
-    there, beyond = {RED: (10, 10, 12, 12)}, {RED: (50, 40, 12, 12)}
+    there, beyond = {RED: (10, 10, 12, 12)}, {RED: (22, 20, 12, 12)}
     given = clips([there] * 4 + [beyond] * 4)
     tracker = Tracker("yard", ColourSegmenter(), QUIET)
     tracker.push(given[0])
