@@ -77,6 +77,7 @@ class Tracker:
             next_number=cast.next_number,
             since_grid=self._search.since_grid,
             since_motion=self._search.since_motion,
+            searches=self._search.searches,
             cut=self._cut,
             tracks=tuple(cast.tracks.values()),
             twins=dict(cast.twins),
@@ -121,7 +122,7 @@ class Tracker:
         tracker = cls(state.camera_id, segmenter, settings)
         cast = tracker._cast
         tracker._search = Search(
-            segmenter, tracker.settings, state.motion, state.since_grid, state.since_motion
+            segmenter, tracker.settings, state.motion, state.since_grid, state.since_motion, state.searches
         )
         cast.epoch, tracker._cut = state.epoch, state.cut
         cast.next_key, cast.next_number = state.next_key, state.next_number

@@ -26,6 +26,7 @@ class TrackerState:
     next_number: int = 1
     since_grid: int | None = None  # frames since the last search by clicks, None before the first
     since_motion: int = 0
+    searches: int = 0  # by clicks, so far
     cut: bool = False  # the next clip shows another scene
     tracks: tuple[Track, ...] = ()
     twins: Mapping[tuple[int, int], int] = field(default_factory=dict)

@@ -29,7 +29,17 @@ log = logging.getLogger(__name__)
 
 SCHEMA = "streamrefer.tracker.2"
 _MAX_HEADER_BYTES = 1 << 22
-_PLAIN = ("camera_id", "epoch", "next_key", "next_number", "since_grid", "since_motion", "cut", "notes")
+_PLAIN = (
+    "camera_id",
+    "epoch",
+    "next_key",
+    "next_number",
+    "since_grid",
+    "since_motion",
+    "searches",
+    "cut",
+    "notes",
+)
 
 Fetch = Callable[[str], bytes | None]
 """A stored part by its name, None when it is not there."""
@@ -110,7 +120,7 @@ def _state(header: dict[str, Any], arrays: Mapping[str, np.ndarray], parts: _Par
     moving = tuple((tuple(box), count) for box, count in facts["moving"])
     fetched = {key: parts.get(name) for key, name in header["segmenter"].items()}
     return TrackerState(
-        **{name: header[name] for name in _PLAIN},
+        **{name: header[name] for name in _PLAIN if name in header},  # some are younger than the schema
         segmenter={key: data for key, data in fetched.items() if data is not None},
         tracks=tuple(
             Track(**{name: tuple(x) if isinstance(x, list) else x for name, x in fields.items()})

@@ -29,6 +29,7 @@ def state(step: int = 0) -> TrackerState:
         next_number=4,
         since_grid=None,
         since_motion=1,
+        searches=6,
         tracks=(
             Track(
                 1,
@@ -59,6 +60,7 @@ def test_everything_comes_back() -> None:
         "next_key",
         "next_number",
         "since_grid",
+        "searches",
         "cut",
         "tracks",
         "twins",
@@ -94,12 +96,16 @@ def test_missing_and_damaged_parts_are_left_out(caplog: pytest.LogCaptureFixture
 def test_what_was_stored_before_there_were_velocities_is_read() -> None:
     packed = pack(state())
     header = read_header(packed.main)
-    del header["apart"]
+    del header["apart"], header["searches"]
     for fields in header["tracks"]:
         del fields["velocity"]
     older = save(load(packed.main), metadata={"tracker": json.dumps(header)})
     found = unpack(older, packed.parts.get)
-    assert found.apart == {} and [track.velocity for track in found.tracks] == [(0.0, 0.0)]
+    assert (
+        found.apart == {}
+        and found.searches == 0
+        and [track.velocity for track in found.tracks] == [(0.0, 0.0)]
+    )
     assert found.twins == {(1, 2): 3} and found.tracks[0].box == (0.1, 0.2, 0.3, 0.4)
 
 
