@@ -12,21 +12,20 @@ import numpy as np
 from operators.appearance import look_of, shrink
 from operators.lifecycle import (
     Track,
+    count_apart,
     count_twins,
     doubt,
     hidden_alike,
     hidden_here,
     intruder,
     judged,
-    looks_like,
     seen,
-    unseen,
 )
 from operators.masks import box_of, share, tidy
 from operators.ports import Segmenter
 from operators.sheet import Sheet
 from operators.track_settings import TrackSettings
-from operators.types import Detection, Frame, Prompt, Step
+from operators.types import Detection, Frame, Prompt
 
 
 class Cast:
@@ -36,6 +35,7 @@ class Cast:
         self.camera_id, self.segmenter, self.settings = camera_id, segmenter, settings
         self.tracks: dict[int, Track] = {}
         self.twins: dict[tuple[int, int], int] = {}
+        self.apart: dict[tuple[int, int], int] = {}  # frames on which two were seen side by side
         self.epoch: int | None = None
         self.next_key = 1
         self.next_number = 1
@@ -61,19 +61,6 @@ class Cast:
         self.masks = {}
         self._pixels = frame.pixels
 
-    def recognise(self, track: Track, step: Step, time_s: float) -> None:
-        """Take the segmenter's mask for the track's own if it looks like it; otherwise the track is out of sight."""
-        self.sheet.shape = step.mask.shape
-        mask, life = tidy(step.mask), self.settings.life
-        if step.presence <= 0 or not life.min_visible <= share(mask) <= life.max_visible:
-            self.keep(track, unseen(track))
-            return
-        track, own = judged(track, self.look(mask), life)
-        if own:
-            self.place(track, mask, step.score, time_s)
-        else:
-            self.keep(track, unseen(track))
-
     def look(self, mask: np.ndarray) -> np.ndarray:
         """The colours under a mask on the newest picture."""
         return look_of(shrink(self._pixels, *mask.shape), mask)
@@ -98,9 +85,7 @@ class Cast:
         """Follow a detection: as the hidden track last seen there, or else as a tentative track."""
         mask = tidy(found.mask)
         known = [track for track in self.tracks.values() if track.opened or track.muted]
-        look = self.look(mask)
-        alike = [track for track in known if looks_like(track, look, self.settings.life)]
-        old = hidden_here(alike, box_of(mask), self.settings.life)
+        old = hidden_here(known, box_of(mask), self.look(mask), time_s, self.settings.life)
         if old is not None:
             self.segmenter.correct(old.object_id, Prompt(mask=mask))
             back = replace(old, hits=self.settings.life.confirmations, strange=0)
@@ -168,13 +153,28 @@ class Cast:
         """Of two tracks that are one object the older keeps its id, and what is followed is the larger mask."""
         self.twins = count_twins(self.twins, self.masks, self.settings.life)
         for pair, frames in self.twins.items():
-            if not all(key in self.tracks for key in pair):
+            if self.are_rivals(*pair) or not all(key in self.tracks for key in pair):
                 continue
             older, younger = (self.tracks[key] for key in pair)
             if not older.opened or not younger.opened:  # nobody has been told of one of them: no need to wait
                 self.end(_untold(older, younger), "duplicate")
             elif frames >= self.settings.life.twin_frames and not (older.pinned and younger.pinned):
                 self._settle_twins(older, younger)
+
+    def note_apart(self) -> None:
+        """Who is seen beside whom."""
+        apart = count_apart(self.apart, self.masks, self.settings.life)
+        self.apart = {
+            pair: frames for pair, frames in apart.items() if all(key in self.tracks for key in pair)
+        }
+
+    def are_rivals(self, a: int, b: int) -> bool:
+        """Whether two tracks, by key, are known to be two objects."""
+        return self.apart.get((min(a, b), max(a, b)), 0) >= self.settings.life.apart_frames
+
+    def reconsider(self, key: int) -> None:
+        """The track may be anybody's from here on: a person has put it elsewhere."""
+        self.apart = {pair: frames for pair, frames in self.apart.items() if key not in pair}
 
     def _settle_twins(self, older: Track, younger: Track) -> None:
         """End the intruder; where both belong, a part becomes the whole under the older id. Pinned ones stay."""

@@ -48,10 +48,20 @@ PUBLISHED = DiscoverSettings(min_score=0.8, min_stability=0.95)
 """For the published SAM 2 weights."""
 
 
-def grid_points(grid: int, taken: np.ndarray | None = None) -> np.ndarray:
-    """Cell centres of a grid, float32 [n, 2] normalised, without those on pixels that tracks hold already."""
-    centres = (np.arange(grid, dtype=np.float32) + 0.5) / grid
-    points = np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2)
+SHIFTS = ((0.0, 0.0), (0.5, 0.5), (0.5, 0.0), (0.0, 0.5))
+"""By how much of a cell, across and down, the grid of one search is shifted against that of the first."""
+
+
+def grid_points(grid: int, taken: np.ndarray | None = None, turn: int | None = None) -> np.ndarray:
+    """One point for each cell of a grid, float32 [n, 2] normalised, without those on pixels that tracks hold already.
+
+    Without a ``turn`` these are the centres. The points of four turns in a row lie half a cell apart: what stands
+    still between the clicks of one search would be missed by all, were they the same ones.
+    """
+    across, down = (0.5, 0.5) if turn is None else (0.25 + by for by in SHIFTS[turn % len(SHIFTS)])
+    cells = np.arange(grid, dtype=np.float32)
+    rows_and_columns = np.meshgrid((cells + across) / grid, (cells + down) / grid)
+    points = np.stack(rows_and_columns, axis=-1).reshape(-1, 2).astype(np.float32)
     if taken is None:
         return points
     height, width = taken.shape

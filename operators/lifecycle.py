@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from operators.appearance import likeness
-from operators.masks import at_border, box_overlap, overlap
+from operators.foresee import ForeseeSettings, foreseen, reaches, velocity_after
+from operators.masks import at_border, box_area, box_overlap, overlap
 from operators.types import TrackState
 
 
@@ -29,11 +30,17 @@ class LifeSettings:
     refind_margin: float = 0.05  # and by so much more than any other track in view
     refind_size: float = 4.0  # largest ratio of areas
     refind_look: float = 0.5  # least likeness of colours (histogram intersection)
+    refind_far_look: float = 0.65  # the same where only its reach speaks for a hidden track, not its place
     same_look: float = 0.55  # below this a mask shows something else; 5 % of honest masks do, for a moment
     intruder_margin: float = 0.08  # of two tracks that meet, one so much less like itself is the intruder
     strange_frames: int = 2  # ... and for so many frames in a row it has jumped to another object
     look_pace: float = 0.1  # share of the newest look in what is remembered
     mute_s: float = 60.0  # what a person dropped is not taken up again by itself for so long
+    apart_frames: int = 3  # two tracks seen side by side for so many frames are two objects for good
+    apart_inside: float = 0.3  # side by side: less than this of the smaller in the larger
+    again_size: float = 2.0  # looked for once more: largest ratio of areas
+    again_inside: float = 0.7  # ... and the part of it that must lie where it should be
+    foresee: ForeseeSettings = field(default_factory=ForeseeSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class Track:
     name: str = ""  # what a person calls it
     pinned: bool = False  # a person wants it kept: it ends only when dropped
     muted_until_s: float = 0.0  # dropped by a person: followed without an id until then; 0: not dropped
+    velocity: tuple[float, float] = (0.0, 0.0)  # shares of the picture a second
 
     @property
     def opened(self) -> bool:
@@ -74,9 +82,23 @@ def seen(track: Track, time_s: float, box: np.ndarray, area: float, settings: Li
     doubtful = track.state == "tentative" or track.doubted
     if doubtful and hits < settings.confirmations:
         # A doubted track must not take its place and look from what it may have jumped to.
-        place = {} if track.doubted else {"box": _corners(box), "area": area, "seen_s": time_s}
-        return replace(track, hits=hits, **place)
-    return replace(track, state="active", hits=0, doubted=False, seen_s=time_s, box=_corners(box), area=area)
+        return replace(track if track.doubted else _placed(track, time_s, box, area, settings), hits=hits)
+    return replace(_placed(track, time_s, box, area, settings), state="active", hits=0, doubted=False)
+
+
+def _placed(track: Track, time_s: float, box: np.ndarray, area: float, settings: LifeSettings) -> Track:
+    velocity = (0.0, 0.0)  # where it cannot have gone by itself: a cut, a person's correction
+    if in_reach(track, box, time_s, settings):
+        elapsed_s = time_s - track.seen_s
+        velocity = velocity_after(track.box, track.velocity, elapsed_s, box, settings.foresee)
+    return replace(track, seen_s=time_s, box=_corners(box), area=area, velocity=velocity)
+
+
+def in_reach(track: Track, box: np.ndarray, time_s: float, settings: LifeSettings) -> bool:
+    """Whether the track can be in ``box`` by now; after a cut it can be anywhere."""
+    if track.doubted:
+        return True
+    return reaches(track.box, track.velocity, time_s - track.seen_s, box, settings.foresee)
 
 
 def judged(track: Track, look: np.ndarray, settings: LifeSettings) -> tuple[Track, bool]:
@@ -135,11 +157,34 @@ def expired(track: Track, time_s: float, settings: LifeSettings) -> str:
     return "lost" if hidden_s > settings.hide_timeout_s else ""
 
 
-def hidden_here(tracks: Sequence[Track], box: np.ndarray, settings: LifeSettings) -> Track | None:
-    """The hidden track that was last seen where ``box`` is, if there is one."""
-    near = [(box_overlap(np.array(track.box), box), track) for track in tracks if track.state == "hidden"]
-    best, track = max(near, key=lambda item: (item[0], -item[1].key), default=(0.0, None))
-    return track if best >= settings.refind_overlap else None
+def hidden_here(
+    tracks: Sequence[Track], box: np.ndarray, look: np.ndarray, time_s: float, settings: LifeSettings
+) -> Track | None:
+    """The hidden track that a newcomer in ``box`` with this ``look`` is, if there is one.
+
+    It was last seen there, or should be there by now; or it can have come there and looks much like it.
+    """
+    fits = [
+        (fit, track)
+        for track in tracks
+        if track.state == "hidden" and (fit := _fit(track, box, look, time_s, settings)) > 0
+    ]
+    return max(fits, key=lambda pair: (pair[0], -pair[1].key), default=(0.0, None))[1]
+
+
+def _fit(track: Track, box: np.ndarray, look: np.ndarray, time_s: float, settings: LifeSettings) -> float:
+    """How well a newcomer fits a hidden track, 0 where it cannot be it."""
+    alike = likeness(np.array(track.look, np.float32), look) if track.look else settings.refind_look
+    if alike < settings.refind_look:
+        return 0.0
+    last = np.array(track.box, np.float32)
+    ahead = foreseen(track.box, track.velocity, time_s - track.seen_s, settings.foresee)
+    near = max(box_overlap(last, box), box_overlap(ahead, box))
+    if near >= settings.refind_overlap:
+        return alike + near
+    far = alike >= settings.refind_far_look and in_reach(track, box, time_s, settings)
+    sizes = sorted((box_area(last), box_area(box)))
+    return alike if far and sizes[1] <= settings.refind_size * sizes[0] else 0.0
 
 
 def hidden_alike(
@@ -179,6 +224,23 @@ def count_twins(
     pairs = [(a, b) for at, a in enumerate(keys) for b in keys[at + 1 :]]
     alike = (pair for pair in pairs if _are_twins(masks[pair[0]], masks[pair[1]], settings))
     return {pair: before.get(pair, 0) + 1 for pair in alike}
+
+
+def count_apart(
+    before: Mapping[tuple[int, int], int], masks: Mapping[int, np.ndarray], settings: LifeSettings
+) -> dict[tuple[int, int], int]:
+    """For how many frames each pair of keys (older, younger) has been seen side by side, up to as many as matter.
+
+    Parts of one object come to lie in one mask sooner or later; two objects only when one hides the other.
+    """
+    counts = dict(before)
+    keys = sorted(masks)
+    for at, a in enumerate(keys):
+        for b in keys[at + 1 :]:
+            shared = np.count_nonzero(masks[a] & masks[b])
+            if shared < settings.apart_inside * min(np.count_nonzero(masks[a]), np.count_nonzero(masks[b])):
+                counts[a, b] = min(counts.get((a, b), 0) + 1, settings.apart_frames)
+    return counts
 
 
 def _are_twins(a: np.ndarray, b: np.ndarray, settings: LifeSettings) -> bool:

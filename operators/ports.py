@@ -41,6 +41,10 @@ class Segmenter(Protocol):
         """Correct an object on the newest picture; the correction becomes a conditioning memory."""
         ...
 
+    def retract(self, object_id: int) -> None:
+        """The newest step has shown something else: forget what the object remembers of it."""
+        ...
+
     def remove_object(self, object_id: int) -> None:
         """Forget the object and free its memory."""
         ...

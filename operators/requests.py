@@ -92,6 +92,7 @@ def _correct(cast: Cast, request: Request, track: Track, time_s: float) -> Outco
         return _nothing(request, "the tracker sees nothing of it at the marked place")
     # A person knows better than what was remembered of its colours.
     meant = replace(track, hits=cast.settings.life.confirmations, look=(), strange=0)
+    cast.reconsider(track.key)
     cast.sheet.shape = mask.shape
     cast.place(meant, mask, step.score, time_s)
     return _done(cast, request, cast.tracks[track.key], "corrected", time_s)

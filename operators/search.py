@@ -29,12 +29,14 @@ class Search:
         motion: MotionState | None = None,
         since_grid: int | None = None,
         since_motion: int = 0,
+        searches: int = 0,
     ) -> None:
         self._segmenter, self._settings = segmenter, settings
         self._motion = MotionProposer(settings.motion, motion)
         self.detector = DetectorSearch(segmenter, settings)
         self.since_grid = since_grid  # None before the first search
         self.since_motion = since_motion
+        self.searches = searches  # by clicks, so far
 
     @property
     def motion(self) -> MotionState:
@@ -83,7 +85,8 @@ class Search:
 
     def _objects_anywhere(self, held: list[np.ndarray]) -> list[Detection]:
         taken = np.logical_or.reduce(held) if held else None
-        points = grid_points(self._settings.discover.grid, taken)
+        points = grid_points(self._settings.discover.grid, taken, self.searches)
+        self.searches += 1
         if not len(points):
             return []
         rules = self._settings.discover

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from operators.attribute import attribute
 from operators.cast import Cast
 from operators.glimpse import Glimpse, show_again
 from operators.lifecycle import Track, expired
@@ -80,9 +81,11 @@ class Tracker:
             next_number=cast.next_number,
             since_grid=self._search.since_grid,
             since_motion=self._search.since_motion,
+            searches=self._search.searches,
             cut=self._cut,
             tracks=tuple(cast.tracks.values()),
             twins=dict(cast.twins),
+            apart=dict(cast.apart),
             motion=self._search.motion,
             glimpses={key: seen for key, seen in self._glimpses.items() if _is_told(cast.tracks[key])},
             notes=dict(self.notes),
@@ -96,7 +99,7 @@ class Tracker:
         segmenter.import_state(state.segmenter)
         tracker = cls._resumed(state, segmenter, settings)
         tracker._cast.tracks = {track.key: track for track in state.tracks}
-        tracker._cast.twins = dict(state.twins)
+        tracker._cast.twins, tracker._cast.apart = dict(state.twins), dict(state.apart)
         tracker._glimpses = dict(state.glimpses)
         return tracker
 
@@ -123,7 +126,7 @@ class Tracker:
         tracker = cls(state.camera_id, segmenter, settings)
         cast = tracker._cast
         tracker._search = Search(
-            segmenter, tracker.settings, state.motion, state.since_grid, state.since_motion
+            segmenter, tracker.settings, state.motion, state.since_grid, state.since_motion, state.searches
         )
         cast.epoch, tracker._cut = state.epoch, state.cut
         cast.next_key, cast.next_number = state.next_key, state.next_number
@@ -151,9 +154,9 @@ class Tracker:
         """Take the segmenter's word for every track on the next frame, then end what has come to its end."""
         cast, steps = self._cast, self._segmenter.step()
         cast.turn_to(frame)
-        for track in list(cast.tracks.values()):
-            cast.recognise(track, steps[track.object_id], frame.time_s)
+        attribute(cast, steps, frame.time_s)
         cast.merge_twins()
+        cast.note_apart()
         for track in list(cast.tracks.values()):
             if reason := expired(track, frame.time_s, self.settings.life):
                 cast.end(track, reason)

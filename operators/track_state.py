@@ -26,9 +26,11 @@ class TrackerState:
     next_number: int = 1
     since_grid: int | None = None  # frames since the last search by clicks, None before the first
     since_motion: int = 0
+    searches: int = 0  # by clicks, so far
     cut: bool = False  # the next clip shows another scene
     tracks: tuple[Track, ...] = ()
     twins: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    apart: Mapping[tuple[int, int], int] = field(default_factory=dict)
     motion: MotionState = field(default_factory=MotionState)
     glimpses: Mapping[int, Glimpse] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)  # the pipeline's own, plain JSON values

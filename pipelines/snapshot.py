@@ -29,7 +29,17 @@ log = logging.getLogger(__name__)
 
 SCHEMA = "streamrefer.tracker.2"
 _MAX_HEADER_BYTES = 1 << 22
-_PLAIN = ("camera_id", "epoch", "next_key", "next_number", "since_grid", "since_motion", "cut", "notes")
+_PLAIN = (
+    "camera_id",
+    "epoch",
+    "next_key",
+    "next_number",
+    "since_grid",
+    "since_motion",
+    "searches",
+    "cut",
+    "notes",
+)
 
 Fetch = Callable[[str], bytes | None]
 """A stored part by its name, None when it is not there."""
@@ -55,6 +65,7 @@ def pack(state: TrackerState) -> Packed:
         "segmenter": {key: name for key, (name, _) in named.items()},
         "tracks": [asdict(track) for track in state.tracks],
         "twins": [[*pair, count] for pair, count in state.twins.items()],
+        "apart": [[*pair, count] for pair, count in state.apart.items()],
         "motion": {
             "offsets": state.motion.offsets,
             "pushes": state.motion.pushes,
@@ -109,13 +120,14 @@ def _state(header: dict[str, Any], arrays: Mapping[str, np.ndarray], parts: _Par
     moving = tuple((tuple(box), count) for box, count in facts["moving"])
     fetched = {key: parts.get(name) for key, name in header["segmenter"].items()}
     return TrackerState(
-        **{name: header[name] for name in _PLAIN},
+        **{name: header[name] for name in _PLAIN if name in header},  # some are younger than the schema
         segmenter={key: data for key, data in fetched.items() if data is not None},
         tracks=tuple(
-            Track(**{**fields, "box": tuple(fields["box"]), "look": tuple(fields["look"])})
+            Track(**{name: tuple(x) if isinstance(x, list) else x for name, x in fields.items()})
             for fields in header["tracks"]
         ),
         twins={(older, younger): count for older, younger, count in header["twins"]},
+        apart={(older, younger): count for older, younger, count in header.get("apart", [])},
         motion=MotionState(ground, offsets, arrays.get("before"), facts["pushes"], moving),
         glimpses=_glimpses(header["glimpses"], arrays, parts),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +26,17 @@ class SyntheticStream:
     event) pairs whose ``other`` is an object number too.
     """
 
-    def __init__(self, seed: int, duration_s: float, split: str, width: int, height: int, fps: float) -> None:
+    def __init__(
+        self,
+        seed: int,
+        duration_s: float,
+        split: str,
+        width: int,
+        height: int,
+        fps: float,
+        direct: Callable[[np.random.Generator, Scene, Simulation], Director] = Director,
+    ) -> None:
+        """``direct`` makes the director that decides who comes and what they do."""
         check_view(split, width, height, fps)
         if duration_s <= 0:
             raise ValueError(f"duration_s: expected a positive number of seconds, got {duration_s}")
@@ -38,7 +48,7 @@ class SyntheticStream:
         self._scene = Scene(self._rng, split, width, height)
         self._simulation = Simulation([])
         story_rng = np.random.default_rng([seed, SPLITS.index(split), 22])
-        self._director = Director(story_rng, self._scene, self._simulation)
+        self._director = direct(story_rng, self._scene, self._simulation)
         self._values: dict[int, int] = {}
         self._watches: dict[int, Watch] = {}
         self._in_view: set[int] = set()

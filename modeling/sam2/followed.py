@@ -16,9 +16,13 @@ from modeling.sam2.policy import Notes, Policy, Sighting
 from modeling.sam2.window import Focus, View
 
 
+Before = tuple[torch.Tensor | None, Focus | None, int | None]
+"""Appearance, focus, and since when it was hidden, before the newest step."""
+
+
 @dataclass(slots=True)
 class Followed:
-    """One followed object; ``points``, ``logits``, ``view`` and ``ahead`` belong to the newest picture only.
+    """One followed object; ``points``, ``logits``, ``view``, ``ahead`` and ``before`` belong to the newest picture only.
 
     ``patch`` is what it looked like there, for the flow to the next one, and ``ahead`` where that has carried it.
     """
@@ -34,6 +38,7 @@ class Followed:
     notes: Notes = field(default_factory=Notes)
     patch: Patch | None = None
     ahead: Carried | None = None
+    before: Before = (None, None, None)
 
     @property
     def num_bytes(self) -> int:
@@ -41,6 +46,12 @@ class Followed:
         appearance, patch = self.appearance, self.patch
         others = (0 if appearance is None else appearance.nbytes) + (0 if patch is None else patch.num_bytes)
         return self.memory.num_bytes + others
+
+    def forget(self, step: int) -> None:
+        """The newest step has shown something else: as if it had not been. Nothing is carried on from there."""
+        self.memory.forget(step)
+        self.appearance, self.focus, self.hidden_since = self.before
+        self.patch = None
 
     def note(self, outcome: Outcome, row: int, step: int) -> None:
         """Keep what the newest picture, that of ``step``, has shown of the object."""

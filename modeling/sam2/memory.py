@@ -76,6 +76,15 @@ class ObjectMemory:
         elif how == "briefly":
             self.brief = step
 
+    def forget(self, step: int) -> None:
+        """Remember nothing of a step, unless it is all there is."""
+        self.features.pop(step, None)
+        self.pointers.pop(step, None)
+        if len(self.anchors) > 1:
+            self.anchors.pop(step, None)
+        if self.brief == step:
+            self.brief = None
+
     def ahead_of(self, step: int) -> ObjectMemory:
         """The same memory without what neither ``step`` nor any later one can read."""
         features = {t: x for t, x in self.features.items() if t >= self._oldest(step)}

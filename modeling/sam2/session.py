@@ -129,6 +129,7 @@ class Sam2Session:
         for held in self._objects.values():
             # Not earlier: a correction of the step before could still look back further than this one.
             held.memory = held.memory.ahead_of(now)
+            held.before = held.appearance, held.focus, held.hidden_since
             sight.steer(held)
             held.view = sight.through(held.focus)
         every = self._hidden_every
@@ -197,6 +198,10 @@ class Sam2Session:
         held = self._held(object_id)
         # On the picture of its birth an object has no past: more clicks refine the first prompt.
         return self._apply(held, prompt, None if held.born == now else held.memory, now)
+
+    def retract(self, object_id: int) -> None:
+        """The newest step has shown something else: forget what the object remembers of it."""
+        self._held(object_id).forget(self._now())
 
     def remove_object(self, object_id: int) -> None:
         """Forget the object and free its memory."""

@@ -34,7 +34,11 @@ class _Life:
 
 def stream_clips(seed: int, minutes: float, split: str) -> Iterator[StreamClip]:
     """Whole clips of one stream, in order: same arguments, same clips."""
-    stream = sample_stream(seed, minutes * 60, split, fps=FPS)
+    yield from clips_of(sample_stream(seed, minutes * 60, split, fps=FPS))
+
+
+def clips_of(stream: SyntheticStream) -> Iterator[StreamClip]:
+    """The whole clips of a stream of :data:`FPS` pictures a second, in order."""
     for index in range(stream.frames // FRAMES):
         yield _clip(stream, index)
 

@@ -11,6 +11,8 @@ SAME = 0.5
 """Overlap (intersection over union) from which a track has an object."""
 FOUND_WITHIN_S = 2.0
 LONGEST_OCCLUSION_S = 3.0
+HELD_WITHIN_S = 1.0
+"""An object is followed into an occlusion if a track had it so shortly before: half hidden it is hard to outline."""
 BACK_WITHIN_S = 1.5
 """After a return, so long may the track take to be seen on the object again."""
 
@@ -59,7 +61,8 @@ def returns(life: Life) -> Iterator[bool]:
         hidden = [time_s for time_s in life.covered if before_s < time_s < after_s]
         if not hidden or after_s - before_s > LONGEST_OCCLUSION_S:
             continue
-        last = [track for time_s, track in life.held if time_s <= before_s][-1]
+        shortly = (track for time_s, track in life.held if before_s - HELD_WITHIN_S <= time_s <= before_s)
+        last = next((track for track in reversed([*shortly]) if track is not None), None)
         if last is not None:
             soon = (track for time_s, track in life.held if after_s <= time_s <= after_s + BACK_WITHIN_S)
             yield next((track for track in soon if track is not None), None) == last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from operators.ports import Segmenter
 from operators.track import Tracker, TrackSettings
 from operators.types import Clip, Frame, TrackedClip
 from recipes.captioner.clips import FPS, FRAMES
-from recipes.continuity.footage import StreamClip, stream_clips
+from recipes.continuity.footage import StreamClip, clips_of, stream_clips
+from recipes.following.passages import sample_passages
 from recipes.following.record import Seen, record
 
 
@@ -18,9 +19,22 @@ def follow_stream(
     segmenter: Segmenter, settings: TrackSettings, seed: int, minutes: float, split: str
 ) -> Iterator[Seen]:
     """Every frame of a stream as the tracker saw it. ``segmenter``: fresh, its masks as large as the pictures."""
+    return _followed(segmenter, settings, seed, stream_clips(seed, minutes, split))
+
+
+def follow_passages(
+    segmenter: Segmenter, settings: TrackSettings, seed: int, minutes: float, split: str
+) -> Iterator[Seen]:
+    """The same of a stream in which small things pass behind a large one."""
+    return _followed(segmenter, settings, seed, clips_of(sample_passages(seed, minutes * 60, split, FPS)))
+
+
+def _followed(
+    segmenter: Segmenter, settings: TrackSettings, seed: int, parts: Iterable[StreamClip]
+) -> Iterator[Seen]:
     camera_id = f"stream-{seed}"
     tracker = Tracker(camera_id, segmenter, settings)
-    for part in stream_clips(seed, minutes, split):
+    for part in parts:
         yield from _compared(part, tracker.push(clip_of(camera_id, part)))
 
 

@@ -19,6 +19,8 @@ class ColourSegmenter:
         self.colours: dict[int, int] = {}
         self.refuse = set(refuse)
         self.next_id = 1
+        self.steps = 0
+        self.retracted: list[tuple[int, int]] = []  # colour and step
         self.pictures: list[np.ndarray] = []
         self.picture: np.ndarray | None = None
 
@@ -27,6 +29,7 @@ class ColourSegmenter:
 
     def step(self) -> dict[int, Step]:
         self.picture = self.pictures.pop(0)
+        self.steps += 1
         return {key: self._step(colour) for key, colour in self.colours.items()}
 
     def candidates(self, points: np.ndarray) -> list[Detection]:
@@ -46,6 +49,9 @@ class ColourSegmenter:
     def correct(self, object_id: int, prompt: Prompt) -> Step:
         self.colours[object_id] = self._meant(prompt)
         return self._step(self.colours[object_id])
+
+    def retract(self, object_id: int) -> None:
+        self.retracted.append((self.colours[object_id], self.steps))
 
     def remove_object(self, object_id: int) -> None:
         del self.colours[object_id]

@@ -303,6 +303,26 @@ def test_bad_prompts_are_refused(act: Act, says: str) -> None:
     assert session.object_ids == ()
 
 
+def test_a_retracted_step_is_not_remembered() -> None:
+    """After a retraction memory, appearance and state are those of before the step; later steps go on."""
+    session = open_session(tiny_network())
+    session.begin_clip(noise(4))
+    session.step()
+    key, _ = session.add_object(block(0, ONE))
+    session.step()
+    held = session._objects[key]
+    before = {kind: dict(getattr(held.memory, kind)) for kind in ("anchors", "features", "pointers")}
+    look = session.embedding(key)
+    session.step()
+    assert held.memory.features.keys() > before["features"].keys()
+    session.retract(key)
+    memory = session._objects[key].memory
+    for kind, entries in before.items():
+        assert getattr(memory, kind).keys() == entries.keys(), kind
+    np.testing.assert_array_equal(session.embedding(key), look)
+    assert key in session.step()
+
+
 def test_a_click_answers_as_the_first_prompt_does() -> None:
     session = open_session(recorded_network())
     session.begin_clip(recorded_pictures(1))

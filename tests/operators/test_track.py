@@ -106,6 +106,12 @@ def test_a_track_is_filled_from_its_birth_on_not_before() -> None:
         assert masklet.visible.tolist() == [False] * 12 + [True] * 4
 
 
+def test_what_stands_still_between_the_clicks_of_one_search_is_found_by_the_next() -> None:
+    small = {RED: (6, 4, 4, 4)}  # the first clicks are at 2.5, 12.5, ... across and 1.9, 9.4, ... down
+    out = follow(clips([small] * 12), replace(QUIET, grid_every=4))
+    assert [len(clip.opened) for clip in out] == [0, 1, 0]
+
+
 def test_what_is_seen_too_briefly_is_never_told() -> None:
     out = follow(clips([STILL] + [{}] * 7))
     assert all(not clip.opened and not clip.masklets and not clip.closed for clip in out)
@@ -283,7 +289,7 @@ def test_without_its_memory_a_tracker_keeps_all_ids() -> None:
 
 
 def test_without_its_memory_a_tracker_follows_what_has_moved_since() -> None:
-    there, beyond = {RED: (10, 10, 12, 12)}, {RED: (50, 40, 12, 12)}
+    there, beyond = {RED: (10, 10, 12, 12)}, {RED: (22, 20, 12, 12)}
     given = clips([there] * 4 + [beyond] * 4)
     tracker = Tracker("yard", ColourSegmenter(), QUIET)
     tracker.push(given[0])

@@ -29,10 +29,22 @@ def state(step: int = 0) -> TrackerState:
         next_number=4,
         since_grid=None,
         since_motion=1,
+        searches=6,
         tracks=(
-            Track(1, 7, "active", 8.0, (0.1, 0.2, 0.3, 0.4), 0.02, track_id="yard-3-0001", look=(0.5, 0.5)),
+            Track(
+                1,
+                7,
+                "active",
+                8.0,
+                (0.1, 0.2, 0.3, 0.4),
+                0.02,
+                track_id="yard-3-0001",
+                look=(0.5, 0.5),
+                velocity=(0.1, -0.2),
+            ),
         ),
         twins={(1, 2): 3},
+        apart={(1, 3): 2},
         motion=MotionState((grey, grey + 1), ((0, 0), (1, -2)), grey, 9, (((0.0, 0.0, 0.5, 0.5), 2),)),
         glimpses={1: Glimpse(mask, PICTURE, 8.0), 2: Glimpse(~mask, PICTURE, 8.0)},
     )
@@ -48,9 +60,11 @@ def test_everything_comes_back() -> None:
         "next_key",
         "next_number",
         "since_grid",
+        "searches",
         "cut",
         "tracks",
         "twins",
+        "apart",
     )
     assert all(getattr(found, name) == getattr(was, name) for name in plain)
     assert all((a == b).all() for a, b in zip(found.motion.ground, was.motion.ground, strict=True))
@@ -77,6 +91,22 @@ def test_missing_and_damaged_parts_are_left_out(caplog: pytest.LogCaptureFixture
     found = unpack(packed.main, lambda name: packed.parts[name] + b"!")
     assert found.segmenter == {} and found.glimpses == {}
     assert "is missing" in caplog.text and "is damaged" in caplog.text
+
+
+def test_what_was_stored_before_there_were_velocities_is_read() -> None:
+    packed = pack(state())
+    header = read_header(packed.main)
+    del header["apart"], header["searches"]
+    for fields in header["tracks"]:
+        del fields["velocity"]
+    older = save(load(packed.main), metadata={"tracker": json.dumps(header)})
+    found = unpack(older, packed.parts.get)
+    assert (
+        found.apart == {}
+        and found.searches == 0
+        and [track.velocity for track in found.tracks] == [(0.0, 0.0)]
+    )
+    assert found.twins == {(1, 2): 3} and found.tracks[0].box == (0.1, 0.2, 0.3, 0.4)
 
 
 def newer(main: bytes) -> bytes:

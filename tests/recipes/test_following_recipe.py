@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from modeling.sam2.segmenter import load_segmenter
 from operators.track import TrackSettings
 from recipes.evaluate_following import evaluate, scores
 from recipes.evaluate_tracker import WEIGHTS
+from recipes.following.passages import sample_passages
 from recipes.following.record import Seen, record
 
 
@@ -61,6 +64,35 @@ def test_identity_over_an_occlusion(after: str, kept: float) -> None:
     covered = (frozenset(),) * 3 + (frozenset({1}),) * 4 + (frozenset(),) * 2
     result = scores([stream(*frames, covered=covered)])
     assert result["occlusions"] == 1 and result["kept_through_occlusion"] == kept
+
+
+def test_an_object_counts_as_followed_into_an_occlusion_while_it_is_half_hidden() -> None:
+    frames = [({1: 0}, {"a": 0})] * 3 + [({1: 0}, {}), ({}, {}), ({1: 0}, {"b": 0})]
+    covered = (frozenset(),) * 4 + (frozenset({1}), frozenset())
+    result = scores([stream(*frames, covered=covered)])
+    assert result["occlusions"] == 1 and result["kept_through_occlusion"] == 0.0
+
+
+def test_passages_count_for_occlusions_alone() -> None:
+    usual = stream(*[({1: 0}, {"a": 0})] * 4)
+    frames = [({1: 0}, {"a": 0})] * 3 + [({}, {}), ({1: 0}, {"b": 0})]
+    passage = stream(*frames, covered=(frozenset(),) * 3 + (frozenset({1}), frozenset()))
+    result = scores([usual], [passage])
+    assert result["idf1"] == 1.0 and result["tracks"] == 1
+    assert result["occlusions"] == 1 and result["kept_through_occlusion"] == 0.0
+
+
+def test_small_things_pass_behind_a_large_one_and_come_out_again() -> None:
+    hidden: dict[int, str] = {}
+    for _, _, rows in sample_passages(3, 30.0, "train", 4.0):
+        for number, _, visible_px, full_px in rows:
+            assert full_px > 0
+            hidden[number] = hidden.get(number, "") + (
+                "o" if visible_px >= 60 else "." if not visible_px else "-"
+            )
+    behind = [re.search(r"o-*\.[-.]*o", seen) for seen in hidden.values()]
+    assert sum(match is not None for match in behind) >= 2, hidden
+    assert all(len(match.group()) <= 14 for match in behind if match), "up to 3 s at 4 a second"
 
 
 def test_an_absence_outside_the_picture_is_no_occlusion() -> None:
