@@ -15,14 +15,13 @@ from modeling.sam2.network import Outcome, Points
 from modeling.sam2.policy import Notes, Policy, Sighting
 from modeling.sam2.window import Focus, View
 
-
 Before = tuple[torch.Tensor | None, Focus | None, int | None]
 """Appearance, focus, and since when it was hidden, before the newest step."""
 
 
 @dataclass(slots=True)
 class Followed:
-    """One followed object; ``points``, ``logits``, ``view``, ``ahead`` and ``before`` belong to the newest picture only.
+    """One followed object; ``points``, ``logits``, ``view``, ``ahead``, ``before`` belong to the newest picture only.
 
     ``patch`` is what it looked like there, for the flow to the next one, and ``ahead`` where that has carried it.
     """
