@@ -1,13 +1,17 @@
 """How fast is a tracking session, beside the sam2 package driven as its video example drives it?
 
     python -m bench.tracker [--json] [--cameras 4] [--objects 4] [--frames 48] [--steps 2000] [--device cpu]
+                            [--input-px N] [--skip-predictor]
 
 Both sides run the embedded network on the same drawn films, from the same boxes; rounds alternate, so that a busy
 machine slows both alike, and the middle round counts. Keys of the JSON output:
 
 - ``throughput_ratio``: object-frames a second of the sessions by those of the package's predictor. One session a
-  camera, pictures encoded by the clip, as in service; the predictor's loading of films is not counted;
-- ``object_frames_per_s``, ``predictor_object_frames_per_s``: the two, on this machine;
+  camera, one after the other, pictures encoded by the clip, as in service; the predictor's loading of films is not
+  counted;
+- ``batched_ratio``: the same of all cameras' sessions stepped together by a ``Batcher``;
+- ``object_frames_per_s``, ``batched_object_frames_per_s``, ``predictor_object_frames_per_s``: the three, on this
+  machine; ``frames_per_s``, ``batched_frames_per_s``: pictures of all cameras a second;
 - ``step_ratio``: time of a session's step late in ``--steps`` steps by the time of one from step 100 on, medians:
   1 is flat; ``predictor_step_ratio``: the same of the predictor over one film of ``--frames`` pictures, whose second
   half is compared with its first (it keeps everything);
@@ -24,6 +28,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +36,9 @@ import torch
 from PIL import Image
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
+from modeling.sam2.batcher import Batcher
 from modeling.sam2.build import build_tracker
+from modeling.sam2.input_size import batches, with_input_size
 from modeling.sam2.network import Network
 from modeling.sam2.segmenter import opener
 from modeling.sam2.session import Sam2Session
@@ -60,8 +67,29 @@ def follow(session: Sam2Session, film: Film) -> None:
         for at in range(len(part)):
             session.step()
             if first + at == 0:
-                for box in film.boxes:
-                    session.add_object(Prompt(box=box))
+                mark(session, film)
+
+
+def follow_together(network: Network, films: list[Film]) -> list[Sam2Session]:
+    """The same for all films side by side, one session each; the sessions."""
+    sessions, batcher = [opener(network)(MASK_SIZE) for _ in films], Batcher(network)
+    length = len(films[0].pictures)
+    for first in range(0, length, CLIP_FRAMES):
+        last = min(first + CLIP_FRAMES, length)
+        parts = [list(film.pictures[first:last]) for film in films]
+        batcher.begin_clips(list(zip(sessions, parts, strict=True)))
+        for at in range(first, last):
+            batcher.step(sessions)
+            if at == 0:
+                for session, film in zip(sessions, films, strict=True):
+                    mark(session, film)
+    return sessions
+
+
+def mark(session: Sam2Session, film: Film) -> None:
+    """Begin an object for each of the film's boxes on the newest picture."""
+    for box in film.boxes:
+        session.add_object(Prompt(box=box))
 
 
 @torch.inference_mode()
@@ -84,12 +112,23 @@ def _predict(predictor: SAM2VideoPredictor, folder: Path, film: Film) -> list[fl
     return spent
 
 
-def throughput(
-    predictor: SAM2VideoPredictor, network: Network, films: list[Film]
-) -> tuple[float, float, float]:
-    """Object-frames a second of sessions and of the predictor, and how its steps grew; middle of the rounds."""
+@dataclass(frozen=True)
+class Pace:
+    """Object-frames a second of sessions one by one, together, and of the predictor, and how its steps grew.
+
+    Middle of the rounds; of the predictor nothing when it was not asked for.
+    """
+
+    alone: float
+    together: float
+    predictor: float | None
+    growth: float | None
+
+
+def throughput(predictor: SAM2VideoPredictor | None, network: Network, films: list[Film]) -> Pace:
+    """All follow the same films, in turn, round for round."""
     work = sum(len(film.pictures) * len(film.boxes) for film in films)
-    ours, theirs, growth = [], [], []
+    ours, batched, theirs, growth = [], [], [], []
     with tempfile.TemporaryDirectory() as scratch:
         folders = [_stored(film, Path(scratch) / str(number)) for number, film in enumerate(films)]
         for _ in range(ROUNDS):
@@ -97,10 +136,18 @@ def throughput(
             for film in films:
                 follow(opener(network)(MASK_SIZE), film)
             ours.append(time.perf_counter() - begun)
+            begun = time.perf_counter()
+            follow_together(network, films)
+            batched.append(time.perf_counter() - begun)
+            if predictor is None:
+                continue
             steps = [predict(predictor, folder, film) for folder, film in zip(folders, films, strict=True)]
             theirs.append(sum(map(sum, steps)))
             growth += [_growth(spent) for spent in steps]
-    return work / statistics.median(ours), work / statistics.median(theirs), statistics.median(growth)
+    alone, together = work / statistics.median(ours), work / statistics.median(batched)
+    if not theirs:
+        return Pace(alone, together, None, None)
+    return Pace(alone, together, work / statistics.median(theirs), statistics.median(growth))
 
 
 def endless(network: Network, objects: int, steps: int) -> tuple[float, float]:
@@ -117,29 +164,37 @@ def endless(network: Network, objects: int, steps: int) -> tuple[float, float]:
         spent.append(time.perf_counter() - begun)
         held.append(session.num_bytes)
         if number == 0:
-            for box in film.boxes:
-                session.add_object(Prompt(box=box))
+            mark(session, film)
     early = statistics.median(spent[WARM_STEPS : WARM_STEPS + LATE_STEPS])
     return statistics.median(spent[-LATE_STEPS:]) / early, held[-1] / held[WARM_STEPS]
 
 
-def measure(cameras: int, objects: int, frames: int, steps: int, device: str) -> dict:
+def measure(given: argparse.Namespace) -> dict:
     """All figures, by the keys described above."""
-    model = build_tracker(WEIGHTS / "config.json", WEIGHTS / "weights.safetensors", device)
-    network = Network(model)
-    films = [Film(seed, frames, objects) for seed in range(cameras)]
-    ours, theirs, grown = throughput(model, network, films)
-    step_ratio, bytes_ratio = endless(network, objects, steps)
-    return {
-        "throughput_ratio": round(ours / theirs, 2),
-        "object_frames_per_s": round(ours, 1),
-        "predictor_object_frames_per_s": round(theirs, 1),
-        "step_ratio": round(step_ratio, 3),
-        "predictor_step_ratio": round(grown, 3),
-        "state_bytes_ratio": round(bytes_ratio, 3),
-        **{"cameras": cameras, "objects": objects, "frames": frames, "steps": steps, "device": device},
-        **{"image_size": int(model.image_size), "threads": torch.get_num_threads()},
+    config = WEIGHTS / "config.json"
+    source = config if given.input_px is None else with_input_size(config, given.input_px)
+    model = build_tracker(source, WEIGHTS / "weights.safetensors", given.device)
+    network = Network(model, *batches(model.image_size, given.device, 8, 16))
+    films = [Film(seed, given.frames, given.objects) for seed in range(given.cameras)]
+    pace = throughput(None if given.skip_predictor else model, network, films)
+    figures: dict[str, float] = {
+        "object_frames_per_s": round(pace.alone, 1),
+        "batched_object_frames_per_s": round(pace.together, 1),
+        "frames_per_s": round(pace.alone / given.objects, 1),
+        "batched_frames_per_s": round(pace.together / given.objects, 1),
     }
+    if pace.predictor is not None and pace.growth is not None:
+        figures |= {
+            "throughput_ratio": round(pace.alone / pace.predictor, 2),
+            "batched_ratio": round(pace.together / pace.predictor, 2),
+            "predictor_object_frames_per_s": round(pace.predictor, 1),
+            "predictor_step_ratio": round(pace.growth, 3),
+        }
+    if given.steps:
+        step_ratio, bytes_ratio = endless(network, given.objects, given.steps)
+        figures |= {"step_ratio": round(step_ratio, 3), "state_bytes_ratio": round(bytes_ratio, 3)}
+    asked = {name: getattr(given, name) for name in ("cameras", "objects", "frames", "steps", "device")}
+    return figures | asked | {"image_size": int(model.image_size), "threads": torch.get_num_threads()}
 
 
 def _growth(spent: list[float]) -> float:
@@ -172,19 +227,27 @@ def main() -> None:
     parser.add_argument("--objects", type=_count(1), default=4, help="objects a camera")
     parser.add_argument("--frames", type=_count(8), default=48, help="pictures a film")
     least = WARM_STEPS + 2 * LATE_STEPS
-    parser.add_argument("--steps", type=_count(least), default=2000, help="of the endless session")
+    parser.add_argument(
+        "--steps", type=_count(least, or_none=True), default=2000, help="of the endless session; 0: without"
+    )
+    parser.add_argument("--input-px", type=_count(64), help="another input size than the network's own")
+    parser.add_argument("--skip-predictor", action="store_true", help="sessions and batcher only")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     given = parser.parse_args()
     if given.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: this torch sees no GPU")
-    figures = measure(given.cameras, given.objects, given.frames, given.steps, given.device)
+    if given.input_px is not None and given.input_px % 32:
+        parser.error(f"--input-px {given.input_px}: must be a multiple of 32")
+    figures = measure(given)
     lines = [f"{name:30} {value}" for name, value in figures.items()]
     print(json.dumps(figures, indent=1) if given.json else "\n".join(lines))
 
 
-def _count(least: int):
+def _count(least: int, or_none: bool = False):
     def read(text: str) -> int:
+        if or_none and text == "0":
+            return 0
         if not text.isdecimal() or int(text) < least:
             raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
         return int(text)

@@ -13,7 +13,7 @@ import torch
 from modeling.sam2.build import build_tracker
 from modeling.sam2.network import Network
 from modeling.sam2.segmenter import opener
-from modeling.sam2.steady import Steady, compile_whole, padded_size, sizes_up_to
+from modeling.sam2.steady import Steady, compile_whole, full_memories, padded_size, sizes_up_to
 from modeling.sam2.values import Step
 from operators.types import Prompt
 from tests.modeling.sam2_models import TINY, noise
@@ -101,10 +101,18 @@ def test_warming_up_meets_every_shape_that_comes_later() -> None:
     assert set(counted.calls) == warm
 
 
-def test_compiled_parts_answer_like_eager_ones() -> None:
+@torch.inference_mode()
+def test_whole_graphs_of_the_parts_answer_like_the_parts() -> None:
     made = model()
-    compiled = Network(made, CLIP, 2, steady=Steady(made, compile_whole("eager")))
-    assert_same(follow(compiled, 2, FULL_AFTER + 8), follow(Network(made), 2, FULL_AFTER + 8))
+    eager, compiled = Network(made), Network(made, steady=Steady(made, compile_whole("eager")))
+    maps, again = eager.encode(noise(1))[0], compiled.encode(noise(1))[0]
+    for name in ("fine", "middle", "coarse", "position"):
+        torch.testing.assert_close(getattr(again, name), getattr(maps, name), atol=1e-5, rtol=1e-5)
+    seen = eager.prompt(maps, torch.ones(1, 1, 64, 64))
+    memory = full_memories(eager.new_memory, lambda: seen.entry(0))[0]
+    ours, theirs = (network.track(maps, [memory] * 2, [16] * 2) for network in (compiled, eager))
+    for name in ("logits", "quality", "pointer", "presence", "features"):
+        torch.testing.assert_close(getattr(ours, name), getattr(theirs, name), atol=1e-5, rtol=1e-5)
 
 
 def test_sizes_are_few() -> None:

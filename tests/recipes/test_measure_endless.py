@@ -7,7 +7,7 @@ from recipes.measure_endless import measure, slope, tiny
 
 def test_what_a_session_holds_stays_the_same() -> None:
     found = measure(tiny(), 300)
-    assert found["steps"] == 300 and found["objects"] == 15 and found["state_bytes"]
+    assert found["steps"] == 300 and found["objects"] == 6 and found["state_bytes"]
     assert len(found["tensor_bytes"]) == 1, found["tensor_bytes"]
     assert len(found["most_tensor_bytes"]) == 1
     assert found["tensor_bytes"][0] <= found["most_tensor_bytes"][0] < 2 * found["tensor_bytes"][0]
