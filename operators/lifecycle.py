@@ -95,8 +95,8 @@ def _placed(track: Track, time_s: float, box: np.ndarray, area: float, settings:
 
 
 def in_reach(track: Track, box: np.ndarray, time_s: float, settings: LifeSettings) -> bool:
-    """Whether the track can be in ``box`` by now; after a cut it can be anywhere."""
-    if track.doubted:
+    """Whether the track can be in ``box`` by now; after a cut, or unseen for long, it can be anywhere."""
+    if track.doubted or time_s - track.seen_s > settings.hide_timeout_s:
         return True
     return reaches(track.box, track.velocity, time_s - track.seen_s, box, settings.foresee)
 

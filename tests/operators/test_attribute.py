@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from operators.lifecycle import LifeSettings, Track, in_reach
 from operators.track import Tracker
 from operators.types import Step, TrackedClip
 from tests.fakes.segmenter import GROUND, ColourSegmenter
@@ -75,6 +76,14 @@ def test_a_track_stays_where_it_is_when_its_memory_jumps_to_a_look_alike() -> No
     one, twin = owner(out[0], 10), owner(out[0], 70)
     assert owner(out[-1], 10) == one and owner(out[-1], 70) == twin
     assert not any(clip.hidden or clip.closed for clip in out), "it was looked for once more"
+
+
+def test_who_is_kept_though_unseen_for_long_can_come_back_anywhere() -> None:
+    track = Track(1, 1, "hidden", 100.0, (0.0, 0.4, 0.1, 0.5), 0.01, track_id="yard-1-0001", pinned=True)
+    far, rules = np.array([0.9, 0.4, 1.0, 0.5], np.float32), LifeSettings()
+    assert not in_reach(track, far, 101.0, rules)
+    assert in_reach(track, far, 100.0 + rules.hide_timeout_s + 1, rules)
+    assert in_reach(replace(track, doubted=True), far, 101.0, rules), "another view: places say nothing"
 
 
 def test_two_tracks_that_were_never_apart_are_still_one_object() -> None:
