@@ -11,24 +11,26 @@ from torch import nn
 from recipes.tracker.forward import Decoded
 
 MASK_BCE, MASK_DICE, ALL_MASKS = 4.0, 1.0, 0.2
-IOU, PRESENCE, ABSENT_WEIGHT = 0.5, 0.5, 3.0
+IOU, PRESENCE = 0.5, 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
     """What a decoder output is held against: soft targets float [rows, s, s] in 0..1; ``present`` bool [rows];
-    ``clear`` bool [rows], false where too few pixels show to call the object present or absent."""
+    ``clear`` bool [rows], false where too few pixels show to call the object present or absent; how much a picture
+    without the object weighs for its presence."""
 
     targets: torch.Tensor
     present: torch.Tensor
     clear: torch.Tensor
+    absent_weight: float = 3.0
 
 
-def truth_of(masks: torch.Tensor, visible_share: float) -> Truth:
+def truth_of(masks: torch.Tensor, visible_share: float, absent_weight: float = 3.0) -> Truth:
     """Targets at a quarter of the size from true masks, bool [rows, S, S]."""
     area = masks.float().mean((1, 2))
     targets = F.avg_pool2d(masks.float().unsqueeze(1), 4).squeeze(1)
-    return Truth(targets, area >= visible_share, (area == 0) | (area >= visible_share))
+    return Truth(targets, area >= visible_share, (area == 0) | (area >= visible_share), absent_weight)
 
 
 def mask_cost(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -57,7 +59,7 @@ def decoder_loss(out: Decoded, truth: Truth) -> torch.Tensor:
     estimates = F.binary_cross_entropy(out.ious.clamp(1e-6, 1 - 1e-6), ious, reduction="none").mean(1)
     seen = truth.present.float()
     score = F.binary_cross_entropy_with_logits(out.presence.squeeze(1), seen, reduction="none")
-    score = score * torch.where(truth.present, 1.0, ABSENT_WEIGHT) * truth.clear
+    score = score * torch.where(truth.present, 1.0, truth.absent_weight) * truth.clear
     return seen * (answering + ALL_MASKS * costs.mean(1) + IOU * estimates) + PRESENCE * score
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from recipes.tracker.batches import Draw
 from recipes.tracker.steps import PromptMix
@@ -87,6 +87,10 @@ def _views(size_px: int, clips: int, length: int) -> Draw:
     return Draw(size_px, clips, length, 2, window_share=0.55)
 
 
+def _windows(size_px: int, clips: int, length: int) -> Draw:
+    return Draw(size_px, clips, length, 2, window_share=0.75)
+
+
 def _stills(size_px: int, clips: int) -> Draw:
     return Draw(size_px, clips, 1, 3, window_share=0.55)
 
@@ -114,6 +118,14 @@ PLANS = {
         texture_share=0.0,
         wide_share=0.2,
         cutout_share=0.5,
+    ),
+    # Goes on from the weights of "footage": most views are search windows, as in service, and who is gone weighs more.
+    "polish": Plan(
+        (Phase("polish", 480, _windows(160, 2, 6), _stills(160, 6), 2.5e-4, 0.0, 0.2, (0.15, 0.05), 30),),
+        mix=replace(FOOTAGE_MIX, absent_weight=6.0),
+        texture_share=0.0,
+        wide_share=0.2,
+        cutout_share=0.45,
     ),
     "smoke": Plan(
         (

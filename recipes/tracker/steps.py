@@ -28,6 +28,7 @@ class PromptMix:
     mask: float = 0.18
     background: float = 0.32
     correction: float = 0.25
+    absent_weight: float = 3.0  # of a picture of a clip without the object, in the loss of its presence
 
 
 def stills_loss(
@@ -79,7 +80,7 @@ def clip_loss(
         seen = encoded.rows(batch.owner * batch.length + time)
         fine = seen.maps[:2]
         masks = batch.masks[:, time]
-        truth = losses.truth_of(masks, VISIBLE_SHARE)
+        truth = losses.truth_of(masks, VISIBLE_SHARE, mix.absent_weight)
         if time == 0:
             coarse = forward.unconditioned(model, seen)
             if kind == MASK:
