@@ -2,7 +2,8 @@
 
     python -m recipes.train_tracker --run RUN                  # CPU, one thread: an hour and a half on a crowded core
     python -m recipes.train_tracker --run RUN --device cuda
-    python -m recipes.train_tracker --run RUN --export weights/tracker-embedded
+    python -m recipes.train_tracker --run RUN --plan footage --warm W --cutouts 1300 --pictures FOLDER --wide 500
+    python -m recipes.train_tracker --run RUN --export weights/tracker-embedded --windows
 
 The run folder holds rendered clips (``data/``), the training state (``training.safetensors``, every few minutes)
 and ``curve.jsonl``. Started again on the same folder it goes on where it was, step for step as if never stopped.
@@ -23,6 +24,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from modeling.sam2.build import at_image_size, build_tracker, tracker_config
+from modeling.sam2.window import FLOW
 from recipes.arguments import (
     add_machine,
     existing_file,
@@ -249,6 +251,9 @@ def main() -> None:
         "--export", type=new_folder, help="write the saved training's weights here, and train no further"
     )
     parser.add_argument(
+        "--windows", action="store_true", help="export a configuration with search windows and optical flow"
+    )
+    parser.add_argument(
         "--export-size", type=positive_int, default=160, help="input size in the exported configuration"
     )
     options = parser.parse_args()
@@ -257,7 +262,9 @@ def main() -> None:
     with told_in_one_line(parser, SafetensorError):  # before the long work
         if options.export:
             training = resume(options.run, plan, options.seed, options.device)
-            export_weights(options.export, training.mean, at_image_size(CONFIG, options.export_size))
+            tree = at_image_size(CONFIG, options.export_size)
+            windowed = {"model": tree, "search_window": {FLOW: {}}}
+            export_weights(options.export, training.mean, windowed if options.windows else tree)
             return
         begin(plan, options.seed, options.device, options.warm)
         amounts = Amounts(options.clips, options.textures, options.wide, options.cutouts, options.pictures)

@@ -73,7 +73,7 @@ def test_mistakes_of_memory_are_noticed(name: str, monkeypatch: pytest.MonkeyPat
 
 def test_a_single_mask_while_tracking_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     heads = Network._heads
-    monkeypatch.setattr(Network, "_heads", lambda *given: heads(*given[:-1], False))
+    monkeypatch.setattr(Network, "_heads", lambda *given: heads(*given[:5], False, *given[6:]))
     assert missed()
 
 
