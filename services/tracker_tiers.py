@@ -1,4 +1,4 @@
-"""The trackers that can be chosen by name: the embedded one and the official SAM 2.1 checkpoints.
+"""The trackers that can be chosen by name: the two of this package and the official SAM 2.1 checkpoints.
 
 An official checkpoint lies in the Hugging Face hub's cache; beside it lies the folder that was made from it once, in
 the form in which trackers are loaded. A name may be cut short (``tiny``) and pinned to a revision
@@ -14,7 +14,7 @@ from services.adapters.hub import Hub
 from services.tiers import Choice, Tier, TierUnusable
 
 EMBEDDED = "tracker-embedded"
-"""Name of the tier in this package and of its folder."""
+"""Name of the default tier, in this package, and of its folder."""
 MADE_FILES = ("config.json", "weights.safetensors")
 """What a tracker's folder must hold."""
 MADE_FOLDERS = "streamrefer"
@@ -38,6 +38,7 @@ def _official(size: str, short: str, weights_gb: float, memory_gb: float) -> Tra
 
 TRACKERS = (
     TrackerTier(EMBEDDED, "", "SAM 2.1", 0.008, 1, "small, trained here on drawn worlds"),
+    TrackerTier("tracker-footage", "", "SAM 2.1", 0.008, 1, "the same for footage: windows, optical flow"),
     _official("tiny", "t", 0.156, 3),
     _official("small", "s", 0.184, 3),
     _official("base-plus", "b+", 0.324, 4),
@@ -65,7 +66,7 @@ def locate_tracker(choice: Choice, weights: Path, hub: Hub) -> Path | None:
     tier = choice.tier
     assert isinstance(tier, TrackerTier)
     if not tier.repository:
-        return weights / EMBEDDED
+        return weights / tier.name
     for file in (tier.config, tier.checkpoint):
         if snapshot := hub.locate(tier.repository, choice.revision, file):
             return made_folder(snapshot, tier)
