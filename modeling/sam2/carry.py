@@ -91,13 +91,6 @@ class Carried:
         moved = cv2.warpAffine(patch.mask.astype(np.float32), scale @ self.matrix, (size[1], size[0]))
         return moved > 0.5
 
-    def overlap(self, box: np.ndarray) -> float:
-        """Intersection over union with another normalised box."""
-        sides = np.minimum(self.box[2:], box[2:]) - np.maximum(self.box[:2], box[:2])
-        shared = float(np.prod(np.clip(sides, 0, None)))
-        both = sum(float(np.prod(each[2:] - each[:2])) for each in (self.box, box))
-        return shared / max(both - shared, 1e-12)
-
     @property
     def is_in_view(self) -> bool:
         """Whether all of it lies in the picture: what crosses the edge is no longer carried."""

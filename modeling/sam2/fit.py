@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from modeling.sam2.boxes import box_iou
 from modeling.sam2.candidates import Candidates
 from modeling.sam2.window import Focus, View, WindowSettings, extent, focus_on, spread
 
@@ -61,8 +62,8 @@ def fit_to_box(box: np.ndarray, shape: tuple[int, ...], settings: WindowSettings
     views = [focus_on(box, shape, replace(near, scale=scale)).view(shape) for scale in NEAR]
     views.append(focus_on(box, shape, settings).view(shape, settings.most))
     fits = [fit for view in dict.fromkeys(views) for fit in _fits(view, offer(view), 0)]
-    best = max(fits, key=lambda fit: _agreement(fit.box, box), default=None)
-    return best if best is not None and _agreement(best.box, box) > 0 else None
+    best = max(fits, key=lambda fit: box_iou(fit.box, box), default=None)
+    return best if best is not None and box_iou(best.box, box) > 0 else None
 
 
 def surest_at(
@@ -105,11 +106,3 @@ def _wrong(fit: Fit, points: np.ndarray, labels: np.ndarray) -> int:
     size = fit.logits.shape[-1]
     columns, rows = (fit.view.inward(points) * size).astype(int).clip(0, size - 1).T
     return int(((fit.logits[0, rows, columns] > 0).cpu().numpy() != (labels == 1)).sum())
-
-
-def _agreement(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two boxes."""
-    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    shared = float(np.prod(np.clip(sides, 0, None)))
-    both = sum(float(np.prod(box[2:] - box[:2])) for box in (one, other))
-    return shared / max(both - shared, 1e-12)

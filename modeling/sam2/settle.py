@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from modeling.sam2.boxes import box_iou
 from modeling.sam2.carry import Carried, CarrySettings, take_patch
 from modeling.sam2.followed import Followed
 from modeling.sam2.network import Network
@@ -53,7 +54,7 @@ def shown_box(step: Step) -> np.ndarray | None:
 def _is_trusted(ahead: Carried, box: np.ndarray | None, times: int, settings: CarrySettings) -> bool:
     if ahead.agreeing < settings.trust or times >= settings.patience or not ahead.is_in_view:
         return False
-    return box is None or ahead.overlap(box) < settings.agreement
+    return box is None or box_iou(ahead.box, box) < settings.agreement
 
 
 def _remember(
